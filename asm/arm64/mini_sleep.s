@@ -1,0 +1,35 @@
+/*
+ * mini_sleep (arm64): sleep for a number of jiffies, then return that number
+ *
+ * reached   by calls
+ * in        x0   ticks
+ * out       x0   ticks, zero-extended
+ * clobbers  x0-x17, nzcv
+ * stack     0x20 bytes with a frame record
+ * ordering  none
+ * linux     none
+ */
+	.balign	0x8
+	.8byte	0x0				// room for the ops pointer; mini_sleep starts behind it
+	.global	mini_sleep
+mini_sleep:
+	.global	__mcount_loc_mini_sleep
+__mcount_loc_mini_sleep:
+	nop					// becomes MOV x9, x30 at boot
+	nop					// becomes BL while traced
+	stp	x29, x30, [sp, #-0x20]!
+	mov	x29, sp
+	str	x19, [sp, #0x10]
+	mov	w19, w0
+	mrs	x9, tpidr_el1
+	ldr	x10, [x9, #PCPU_JIFFIES]
+	add	x10, x10, x19
+	ldr	x9, [x9, #PCPU_CURRENT_TASK]
+	str	x10, [x9, #TASK_WAKE_AT]	// before the state: we may be preempted right behind that
+	mov	x10, #TASK_TIMED
+	str	x10, [x9, #TASK_STATE]
+	bl	schedule
+	mov	w0, w19
+	ldr	x19, [sp, #0x10]
+	ldp	x29, x30, [sp], #0x20
+	ret

@@ -1,0 +1,24 @@
+/*
+ * vector_breakpoint (arm64): a BRK that nobody planted
+ *
+ * reached   by the machine, interrupts masked: no text of ours is patched by way of BRK
+ * in        ELR_EL1, SPSR_EL1
+ * out       never: the run ends with a report; preempt_count is left as an NMI's
+ * clobbers  nothing that the report needs: all is in pt_regs
+ * stack     PTREGS_SIZE bytes
+ * ordering  none
+ * linux     brk_handler in arch/arm64/kernel/debug-monitors.c
+ */
+	.balign	0x8
+	.global	vector_breakpoint
+vector_breakpoint:
+	msr	tpidrro_el0, x30
+	bl	kernel_entry
+	mrs	x9, tpidr_el1
+	ldr	x10, [x9, #PCPU_PREEMPT_COUNT]
+	add	x10, x10, #NMI_OFFSET
+	str	x10, [x9, #PCPU_PREEMPT_COUNT]
+	.global	__bug_unexpected_brk
+__bug_unexpected_brk:
+	brk	#0x800
+	b	__bug_unexpected_brk		// nothing can go on from here

@@ -1,0 +1,39 @@
+/*
+ * exit_to_user_mode(): the last work before user text runs again
+ *
+ * reached   call from vector_syscall, interrupt_common, ret_to_user_first
+ * in        nothing
+ * out       interrupts off, and no work left when they went off
+ * clobbers  what a C function may
+ * stack     0x18 bytes
+ * ordering  klp_update_patch_state has the barrier; interrupts off keep the answer "no work"
+ *           true up to the iretq
+ * linux     kernel/entry/common.c exit_to_user_mode_prepare and its loop; interrupts stay
+ *           off here while the work is done
+ */
+	.global	exit_to_user_mode
+exit_to_user_mode:
+	push	rbp
+	mov	rbp, rsp
+	push	rbx
+	push	r12
+	cli
+	rdgsbase	rbx
+	mov	r12, [rbx + PCPU_CURRENT_TASK]
+.Lagain:
+	bt	qword ptr [r12 + TASK_FLAGS], TIF_PATCH_PENDING
+	jnc	.Lpatched
+	mov	rdi, r12
+	call	klp_update_patch_state		# the kernel stack is empty but for this exit
+.Lpatched:
+	cmp	qword ptr [rbx + PCPU_NEED_RESCHED], 0x0
+	je	.Ldone
+	call	schedule
+	jmp	.Lagain				# away for long: the flag may be set by now
+.Ldone:
+	inc	qword ptr [rbx + PCPU_RCU_QS]	# user text holds no reference
+	inc	qword ptr [r12 + TASK_NVCSW]	# nor does the task: RCU tasks counts it
+	pop	r12
+	pop	rbx
+	pop	rbp
+	ret

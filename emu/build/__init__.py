@@ -1,0 +1,1 @@
+"""From sources and objects to an image: assembling, loading, placing."""

@@ -1,0 +1,1 @@
+"""Assembling shipped sources with Keystone, and proving what it made."""

@@ -1,0 +1,92 @@
+"""Decoding machine code: the only module that imports Capstone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import capstone
+
+from emu.arch.port import Port
+from emu.errors import UnknownNameError
+
+_MODES = {
+    "x86_64": (capstone.CS_ARCH_X86, capstone.CS_MODE_64),
+    "arm64": (capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM),
+}
+
+_GROUPS = {
+    capstone.CS_GRP_JUMP: "jump",
+    capstone.CS_GRP_CALL: "call",
+    capstone.CS_GRP_RET: "return",
+    capstone.CS_GRP_INT: "interrupt",
+    capstone.CS_GRP_IRET: "interrupt_return",
+    capstone.CS_GRP_PRIVILEGE: "privileged",
+    capstone.CS_GRP_BRANCH_RELATIVE: "relative",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruction:
+    """One decoded instruction.
+
+    Args:
+        address: of its first byte.
+        size: bytes.
+        mnemonic: with its prefix, as Capstone prints it: ``lock cmpxchg``.
+        operands: Intel syntax on x86-64; empty if there is none.
+        groups: which of jump, call, return, interrupt, interrupt_return, privileged, relative
+            it belongs to.
+    """
+
+    address: int
+    size: int
+    mnemonic: str
+    operands: str
+    groups: frozenset[str]
+
+    @property
+    def text(self) -> str:
+        """Mnemonic and operands, one blank between them."""
+        return f"{self.mnemonic} {self.operands}".rstrip()
+
+
+@cache
+def _decoder(name: str, detail: bool) -> capstone.Cs:
+    """Return a decoder; it keeps no state between calls, so one per port and kind will do."""
+    if name not in _MODES:
+        raise UnknownNameError("port", name, sorted(_MODES))
+    decoder = capstone.Cs(*_MODES[name])
+    decoder.detail = detail
+    return decoder
+
+
+def decode(port: Port, code: bytes, address: int) -> list[Instruction]:
+    """Return the instructions of ``code`` up to the first byte that is none.
+
+    >>> from emu.arch.registry import port_named
+    >>> [i.text for i in decode(port_named("x86_64"), bytes.fromhex("e8fb0f0000c3"), 0x1000)]
+    ['call 0x2000', 'ret']
+    """
+    return [
+        Instruction(
+            address=insn.address,
+            size=insn.size,
+            mnemonic=insn.mnemonic,
+            operands=insn.op_str,
+            groups=frozenset(_GROUPS[group] for group in insn.groups if group in _GROUPS),
+        )
+        for insn in _decoder(port.name, True).disasm(bytes(code), address)
+    ]
+
+
+def decode_lite(port: Port, code: bytes, address: int, *, count: int = 0) -> list[tuple[int, int, str, str]]:
+    """Return (address, size, mnemonic, operands) of at most ``count`` instructions, 0 for all.
+
+    About 1 us per instruction; `decode` takes several times that.
+
+    >>> from emu.arch.registry import port_named
+    >>> decode_lite(port_named("arm64"), bytes.fromhex("1f2003d5"), 0x1000)
+    [(4096, 4, 'nop', '')]
+    """
+    return list(_decoder(port.name, False).disasm_lite(bytes(code), address, count))

@@ -1,0 +1,1 @@
+"""Loading ELF objects and executables into the guest's memory map."""

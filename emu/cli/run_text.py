@@ -1,0 +1,102 @@
+"""What ``klpemu run`` prints for people."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from emu.analysis import printable, stages_table, table_of, text_of
+
+if TYPE_CHECKING:
+    from emu.lab.run import Outcome, StepResult
+
+
+def print_outcome(outcome: Outcome) -> None:
+    """Print a finished scenario: what ran, versions by CPU, costs, sites, log, digest, and anything wrong."""
+    _print_lines(*_headline(outcome), "")
+    tables = (_versions(outcome), stages_table(outcome.facts["stages"]), _sites(outcome))
+    print_tables([table for table in tables if table.row_count])
+    where = str(outcome.out) if outcome.out is not None else "not kept (--out DIR keeps it)"
+    _print_lines(
+        "kernel log",
+        *(f"  {line}" for line in outcome.run.log),
+        "",
+        _verdict(outcome),
+        *(() if outcome.stopped.ok else outcome.stopped.lines()),
+        f"digest {outcome.run.meta['digest']}   trace {where}",
+    )
+
+
+def print_tables(tables: list[Table]) -> None:
+    """Print tables, a blank line behind each: drawn for the terminal's width, or as plain text in a pipe."""
+    if not sys.stdout.isatty():
+        print(text_of(tables))
+        return
+    console = Console(highlight=False, soft_wrap=False)
+    for table in tables:
+        console.print(table)
+        console.print()
+
+
+def _print_lines(*lines: str) -> None:
+    for line in lines:
+        print(printable(line))
+
+
+def _headline(outcome: Outcome) -> tuple[str, str]:
+    meta, scenario = outcome.run.meta, outcome.scenario
+    return (
+        f"{scenario.name}: {' '.join(scenario.description.split()) or scenario.image}",
+        f"{meta['arch']}, {meta['cpus']} CPUs, {meta['mode']} mode, schedule {meta['schedule']}, "
+        f"seed {meta['seed']}: {meta['calls']:_} calls, {meta['instructions']:_} instructions",
+    )
+
+
+def _versions(outcome: Outcome) -> Table:
+    by_version = outcome.facts["by_version"]
+    rows = {**outcome.facts["by_cpu"], "all": by_version}
+    return table_of(
+        "calls by version",
+        ["CPU", *by_version, "all"],
+        [
+            [name, *(f"{counts.get(version, 0):_}" for version in by_version), f"{sum(counts.values()):_}"]
+            for name, counts in rows.items()
+        ],
+    )
+
+
+def _sites(outcome: Outcome) -> Table:
+    """Return the bytes of each site at the start, and after each step that changed them."""
+    return table_of("first bytes of the site", ["function", "after", "bytes"], _site_rows(outcome), text=3)
+
+
+def _site_rows(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
+    for function, code in outcome.sites_before.items():
+        yield function, "the start", code.hex(" ")
+        before = code
+        for step in outcome.steps:
+            if (now := step.sites[function]) != before:
+                yield function, _told(step), now.hex(" ")
+            before = now
+
+
+def _told(step: StepResult) -> str:
+    why = f" ({'; '.join(step.reasons)})" if step.reasons else ""
+    refusal = f": {step.answer}{why}" if step.result < 0 else ""
+    return f"{step.step.action} {step.step.subject}{refusal}"
+
+
+def _verdict(outcome: Outcome) -> str:
+    audit = outcome.facts["audit"]
+    broken = sum(audit["counts"].values())
+    parts = [
+        f"{audit['checked']:_} calls audited, {broken or 'none'} inconsistent",
+        f"{outcome.bad_results or 'no'} wrong results",
+        f"{outcome.run.meta['warnings'] or 'no'} WARNs",
+    ]
+    refused = [_told(step) for step in outcome.steps if step.result < 0]
+    return f"{'ok' if outcome.ok else 'NOT OK'}: {', '.join([*parts, *refused])}"

@@ -1,0 +1,106 @@
+"""``klpemu run``: the main job."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from emu.cli.exits import DONE, NO
+
+if TYPE_CHECKING:
+    from emu.lab.scenario import Scenario
+
+DEMONSTRATION = "demo"
+
+
+@click.command(name="run")
+@click.argument("scenario", default=DEMONSTRATION)
+@click.option("--arch", help="Port: x86_64 or arm64.")
+@click.option("--cpus", type=int, help="Number of CPUs, 1 to 64.")
+@click.option("--calls", type=int, help="Traced calls to complete.")
+@click.option("--timing", default="off", type=click.Choice(["off"]), help="Cycle model; off: one cycle each.")
+@click.option("--ordering", default="sc", type=click.Choice(["sc"]), help="Memory model; sc: in order.")
+@click.option("--seed", type=int, help="Seed of everything that is drawn.")
+@click.option("--mode", help="fast, or exact: a switch at any instruction.")
+@click.option("--schedule", help="Exact mode: least-clock, random, round-robin or quantum.")
+@click.option("--fetch", help="Stale instruction fetch: random, stale, eager, head or tail.")
+@click.option("--out", type=click.Path(path_type=Path), help="Record the trace in this directory.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(
+    scenario: str,
+    arch: str | None,
+    cpus: int | None,
+    calls: int | None,
+    timing: str,
+    ordering: str,
+    seed: int | None,
+    mode: str | None,
+    schedule: str | None,
+    fetch: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    """Run SCENARIO (a name, see 'klpemu list scenarios', or a .toml file) and say what happened.
+
+    Without an argument: a demonstration. Four CPUs call kernel functions while a patch is
+    enabled and later disabled.
+    """
+    from emu.lab.scenario import load_scenario
+
+    options = {
+        "arch": arch, "cpus": cpus, "calls": calls, "seed": seed, "mode": mode, "schedule": schedule,
+        "fetch": fetch,
+    }  # fmt: skip
+    loaded = load_scenario(scenario)
+    chosen = _stretched(loaded.with_options(options), loaded.calls)
+    _announce_compilation()
+    from emu.lab.run import run_scenario
+
+    with _progress(chosen.calls) as advance:
+        outcome = run_scenario(chosen, out=out, progress=advance)
+    if as_json:
+        print(json.dumps(outcome.to_json(), indent=2))
+    else:
+        from emu.cli.run_text import print_outcome
+
+        print_outcome(outcome)
+    return DONE if outcome.ok else NO
+
+
+def _stretched(scenario: Scenario, calls: int) -> Scenario:
+    """Move the steps in proportion when the number of calls was changed."""
+    from dataclasses import replace
+
+    if scenario.calls == calls:
+        return scenario
+    steps = tuple(
+        replace(step, after_calls=step.after_calls * scenario.calls // calls) for step in scenario.steps
+    )
+    return replace(scenario, steps=steps)
+
+
+def _announce_compilation() -> None:
+    from emu.machine.compiled import is_compiled
+
+    if not is_compiled():
+        print("klpemu: compiling the engine, once after installation (about 10 s) ...", file=sys.stderr)
+
+
+@contextmanager
+def _progress(calls: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar on a terminal; nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield lambda _calls: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("calls", total=calls)
+        yield lambda done: bar.update(task, completed=done)

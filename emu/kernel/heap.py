@@ -1,0 +1,98 @@
+"""The kernel's allocator: every object on pages of its own, fenced off when it is freed.
+
+An access to freed memory faults at once on whichever CPU makes it, so a use after
+free is seen at its first instruction, in either mode and at no cost while nothing
+is freed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from emu.build.memory_map import HEAP, Area
+from emu.machine.engine import Engine
+from emu.units import PAGE_SIZE, page_up
+
+POISON_FREE = 0x6B
+"""Byte that freed memory is filled with. Source: include/linux/poison.h."""
+
+QUARANTINE = 256
+"""Freed objects that stay fenced off before their pages are used again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocation:
+    """One object on the heap; ``freed_at`` is the patching CPU's clock, -1 while it lives."""
+
+    address: int
+    size: int
+    what: str
+    freed_at: int = -1
+
+
+class Heap:
+    """Pages of a data area.
+
+    Args:
+        engine: whose memory.
+        area: which part of it.
+    """
+
+    def __init__(self, engine: Engine, area: Area = HEAP) -> None:
+        self._engine, self._area = engine, area
+        self._next = area.base
+        self._reusable: dict[int, list[int]] = {}
+        self._quarantine: deque[int] = deque()
+        self._objects: dict[int, Allocation] = {}
+
+    def allocate(self, size: int, what: str) -> int:
+        """Return the address of ``size`` zeroed bytes that end (16-aligned) at a page's end, or 0."""
+        whole = page_up(size)
+        pages = self._reusable.get(whole)
+        if pages:
+            base = pages.pop()
+            self._fence(base, whole, accessible=True)
+        elif self._next + whole <= self._area.end:
+            base, self._next = self._next, self._next + whole
+        else:
+            return 0
+        address = base + whole - -(-size // 16) * 16
+        self._engine.memory.write(base, bytes(whole))
+        self._objects[base] = Allocation(address=address, size=size, what=what)
+        return address
+
+    def free(self, address: int) -> Allocation:
+        """Poison an object and fence its pages off; returns what it was.
+
+        Freeing what is not allocated is an impossible state of the installer, not of the guest.
+        """
+        base = address // PAGE_SIZE * PAGE_SIZE
+        found = self._objects[base]
+        assert (found.address, found.freed_at) == (address, -1), f"{address:#x} is not allocated"
+        whole = page_up(found.size)
+        self._engine.memory.write(base, bytes([POISON_FREE]) * whole)
+        self._fence(base, whole, accessible=False)
+        freed = Allocation(address=address, size=found.size, what=found.what, freed_at=self._engine.clock(0))
+        self._objects[base] = freed
+        self._quarantine.append(base)
+        if len(self._quarantine) > QUARANTINE:
+            oldest = self._quarantine.popleft()
+            size = page_up(self._objects.pop(oldest).size)
+            self._reusable.setdefault(size, []).append(oldest)
+        return freed
+
+    def live(self) -> list[Allocation]:
+        """Return the objects in use, by address."""
+        return [found for _, found in sorted(self._objects.items()) if found.freed_at < 0]
+
+    def find(self, address: int) -> Allocation | None:
+        """Return the object, living or freed, on whose pages ``address`` lies."""
+        for base, found in self._objects.items():
+            if base <= address < base + page_up(found.size):
+                return found
+        return None
+
+    def _fence(self, base: int, size: int, *, accessible: bool) -> None:
+        for page in range(base, base + size, PAGE_SIZE):
+            self._engine.protect(page, accessible=accessible)

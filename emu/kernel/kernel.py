@@ -1,0 +1,298 @@
+"""A booted kernel in miniature: image loaded, CPUs and tasks set up, installer and heap ready."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from emu.arch.port import Port
+from emu.build.contents import Call
+from emu.build.image import Image
+from emu.build.memory_map import CALL_TABLES
+from emu.kernel.guest import Guest
+from emu.kernel.heap import Heap
+from emu.kernel.installer import PATCHING_CPU, Installer
+from emu.kernel.tasks import Task, create_task, link_ring, percpu_address
+from emu.machine import state as s
+from emu.machine.engine import Engine
+from emu.machine.landing import record_event
+from emu.machine.operations import Condition
+from emu.machine.state import Fetch, ProbeKind, Schedule
+from emu.structs import CALL_ENTRY, CONSTANTS, PERCPU, TASK
+from emu.trace.schema import CallFlag, EventKind
+
+_FLAG_LABELS = {
+    "klp_in_transition": CallFlag.TRANSITION,
+    "klp_ran_nop": CallFlag.NOP,
+    "klp_no_recursion_bit": CallFlag.RECURSION,
+}
+_BOOT_SPREAD = 1000
+"""Cycles within which the CPUs come up, each at a time of its own. # assumed: any small number will do"""
+_TRAMPOLINE_ENTRIES = (
+    "ftrace_caller", "ftrace_regs_caller", "ftrace_caller_ops", "ftrace_regs_caller_ops",
+    "mcount_caller",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How CPUs take turns.
+
+    Args:
+        exact: one instruction at a time; else full speed between landings.
+        schedule: who runs next.
+        fetch: when text stores reach other CPUs.
+        seed: of all that is drawn.
+        quantum: mean instructions of a turn.
+        tick: cycles between timer interrupts, 0 = none.
+    """
+
+    exact: bool
+    schedule: Schedule
+    fetch: Fetch
+    seed: int
+    quantum: int
+    tick: int
+
+
+class Kernel:
+    """One booted machine.
+
+    Args:
+        port: its architecture.
+        image: the kernel.
+        calls: what workers call, in turn.
+        cpus: 1 to 64.
+        workers: kernel threads per CPU that make calls.
+        users: user tasks per CPU that make them by system calls.
+        timing: how CPUs take turns.
+    """
+
+    def __init__(
+        self,
+        port: Port,
+        image: Image,
+        *,
+        calls: Sequence[Call],
+        cpus: int,
+        workers: int,
+        users: int,
+        timing: Timing,
+    ) -> None:
+        self.port, self.image, self.cpus = port, image, cpus
+        self.tasks = self._plan_tasks(workers, users)
+        self.engine = Engine(
+            port, cpus=cpus, slots=[[t.index for t in self.tasks if t.cpu == c] for c in range(cpus)],
+            exact=timing.exact, schedule=timing.schedule, fetch=timing.fetch, seed=timing.seed,
+            quantum=timing.quantum, tick=timing.tick,
+        )  # fmt: skip
+        self.log: list[str] = []
+        self.on_log: Callable[[str], None] = lambda _line: None
+        self.places: list[str] = []
+        self.images: list[Image] = []
+        self.heap = Heap(self.engine)
+        self.percpu = [percpu_address(cpu) for cpu in range(cpus)]
+        self.installer = Installer(
+            self.engine, percpu=self.percpu, gate=image.address("klp_driver_gate"),
+            log=self.printk, event=self.event,
+        )  # fmt: skip
+        self.fail: Callable[[str], int] = lambda _step: 0
+        self.guest = Guest(
+            port, self.installer, allocate=self.heap.allocate, release=self._release,
+            grace_period=self.grace_period, fail=lambda step: self.fail(step),
+        )  # fmt: skip
+        self.load_image(image)
+        self._watch_kernel()
+        self._next_table = CALL_TABLES.base
+        self.offer_calls([(call, image.address(call.fn)) for call in calls])
+        self._boot(seed=timing.seed)
+
+    # --- setting up -----------------------------------------------------------------------------
+
+    def _plan_tasks(self, workers: int, users: int) -> list[Task]:
+        image, tasks = self.image, []
+        for cpu in range(self.cpus):
+            tasks.append(Task(index=cpu, pid=0, comm=f"swapper/{cpu}", cpu=cpu, kind="idle"))
+
+        def add(comm: str, cpu: int, kind: str, entry: str) -> None:
+            index = len(tasks)
+            pid = index - self.cpus + 1
+            tasks.append(
+                Task(index=index, pid=pid, comm=comm, cpu=cpu, kind=kind, entry=image.address(entry))
+            )
+
+        add("klp_driver", PATCHING_CPU, "kthread", "klp_driver")
+        for cpu in range(self.cpus):
+            for number in range(workers):
+                add(f"worker/{cpu}.{number}", cpu, "kthread", "worker")
+            for number in range(users):
+                add(f"user/{cpu}.{number}", cpu, "user", "user_loop")
+        return tasks
+
+    def load_image(self, image: Image) -> None:
+        """Put an image's text and data in memory where no CPU has been yet, and watch its landings."""
+        self.images.append(image)
+        for address, code in image.text:
+            self.engine.fetch.load(address, code)
+        for address, content in image.data:
+            self.engine.memory.write(address, content)
+        self.engine.tables.describe(list(image.text))
+        for address, place, is_bug in image.traps:
+            kind = ProbeKind.BUG if is_bug else ProbeKind.WARN
+            self.engine.tables.set_probe(address, kind, len(self.places))
+            self.places.append(place)
+
+    def unload_image(self, image: Image) -> None:
+        """Forget an image; its text is the caller's to free, and its traps and landings go with that."""
+        self.images.remove(image)
+
+    def mcount_locations(self, image: Image) -> list[int]:
+        """Return the ``__mcount_loc`` table of an image as the guest's memory holds it."""
+        table, count = image.mcount_loc
+        return [self.engine.memory.load(table + 8 * at) for at in range(count)]
+
+    def _watch_kernel(self) -> None:
+        tables, symbols = self.engine.tables, self.image.symbols
+        for name, kind in (
+            ("klpemu_step", ProbeKind.STEP), ("send_ipi", ProbeKind.SEND_IPI),
+            ("finish_task_switch", ProbeKind.SWITCH),
+        ):  # fmt: skip
+            tables.set_probe(self.image.address(name), kind)
+        for name, flag in _FLAG_LABELS.items():
+            tables.set_probe(self.image.address(name), ProbeKind.FLAG, flag)
+        for name in _TRAMPOLINE_ENTRIES:
+            if name in symbols:
+                tables.set_probe(symbols[name].address, ProbeKind.FLAG, CallFlag.HOOKED)
+        self.engine.set_vectors(
+            sync=self.image.address("vector_sync"),
+            timer=self.image.address("vector_timer"),
+            reschedule=self.image.address("vector_reschedule"),
+            trap=self.image.address("vector_breakpoint"),
+            syscall=self.image.address("vector_syscall"),
+        )
+
+    def watch_function(self, function: int, body: int) -> None:
+        """Record calls of the traced function at ``function``; behind its site, its code is at ``body``."""
+        tables = self.engine.tables
+        tables.set_probe(function, ProbeKind.ENTRY, function)
+        tables.set_probe(body, ProbeKind.BODY, function)
+
+    def watch_version(self, function: int, patch: int) -> None:
+        """Record landings on the replacement at ``function`` as versions of patch number ``patch``."""
+        self.engine.tables.set_probe(function, ProbeKind.VERSION, patch)
+
+    def watch_trampoline(self, address: int) -> None:
+        """Let a landing at ``address`` count as the site of the current call being on."""
+        self.engine.tables.set_probe(address, ProbeKind.FLAG, CallFlag.HOOKED)
+
+    def offer_calls(self, calls: Sequence[tuple[Call, int]]) -> None:
+        """Let workers make these calls from now on, in turn.
+
+        The table is written behind the one in use; each task then gets its end, start and cursor by single
+        stores in that order, so a task that wraps or goes on meanwhile stays inside one of them.
+
+        Args:
+            calls: (call, address of its function).
+        """
+        memory, size = self.engine.memory, CALL_ENTRY.size * max(len(calls), 1)
+        if self._next_table + size > CALL_TABLES.end:
+            self._next_table = CALL_TABLES.base
+        table, self._next_table = self._next_table, self._next_table + size
+        rows = memory.view(CALL_ENTRY, table, max(len(calls), 1))
+        rows[:] = 0
+        buffer = self.image.address("call_buffer")
+        for row, (call, function) in zip(rows, calls, strict=False):
+            row["fn"], row["expected"] = function, call.expected
+            for at, value in enumerate(call.args):
+                row["args"][at] = buffer if value == "buffer" else value
+        self._work = (table, table + CALL_ENTRY.size * len(calls))
+        for task in self.tasks:
+            if task.kind != "idle":
+                for member, value in (
+                    ("work_end", self._work[1]), ("work", table), ("work_cursor", self.first_call(task)),
+                ):  # fmt: skip
+                    memory.store(task.struct + TASK.offset(member), value)
+
+    def first_call(self, task: Task) -> int:
+        """Return the call table entry that a task begins with: spread over the table by its name."""
+        start, end = self._work
+        entries = max((end - start) // CALL_ENTRY.size, 1)
+        return start + zlib.crc32(task.comm.encode()) % entries * CALL_ENTRY.size
+
+    def _boot(self, *, seed: int) -> None:
+        memory, address = self.engine.memory, self.image.address
+        for task in self.tasks:
+            first = address("ret_to_user_first" if task.kind == "user" else "ret_from_fork")
+            work = (*self._work, self.first_call(task))
+            create_task(memory, self.port, task, work=work, first=first)
+        start_times = np.random.default_rng(seed).integers(0, _BOOT_SPREAD, self.cpus)
+        for cpu, area in enumerate(self.percpu):
+            idle, own = self.tasks[cpu], [t for t in self.tasks if t.cpu == cpu and t.kind != "idle"]
+            row = memory.view(PERCPU, area)[0]
+            row["self"], row["cpu_number"] = area, cpu
+            row["current_task"] = row["idle_task"] = idle.struct
+            row["top_of_stack"] = idle.kernel_stack[1]
+            row["rq"] = link_ring(memory, own)
+            self.engine.start(
+                cpu, pc=address("start_cpu"), argument=area, percpu=area, task=idle.index,
+                task_struct=idle.struct, clock=int(start_times[cpu]),
+            )  # fmt: skip
+
+    # --- services to the layers above -----------------------------------------------------------
+
+    def printk(self, line: str) -> None:
+        """Append a line to the kernel log."""
+        self.log.append(line)
+        self.on_log(line)
+
+    def event(self, kind: EventKind, a: int = 0, b: int = 0, c: int = 0) -> None:
+        """Record an event of the patching CPU."""
+        words = np.array([a, b, c], np.uint64).astype(np.int64)
+        block = self.engine.blocks[PATCHING_CPU]
+        record_event(self.engine.ctl, block, int(kind), *(int(word) for word in words))
+
+    def warnings(self) -> int:
+        """Return how many WARNs and BUGs have been hit."""
+        return int(self.engine.ctl[s.CTL_WARNINGS])
+
+    def event_module(self, base: int, size: int, *, loaded: bool) -> None:
+        """Record that a module has come or gone."""
+        self.event(EventKind.MODULE_LOAD if loaded else EventKind.MODULE_UNLOAD, base, size)
+
+    def task_field(self, task: Task, member: str) -> int:
+        """Return a member of a task's struct, unsigned."""
+        return self.engine.memory.load(task.struct + TASK.offset(member))
+
+    def last_breakpoint(self) -> tuple[int, int] | None:
+        """Return (CPU, address) of the breakpoint that was hit last, None if none ever was."""
+        address = int(self.engine.ctl[s.CTL_BREAK_AT])
+        return (int(self.engine.ctl[s.CTL_BREAK_CPU]), address) if address else None
+
+    def _release(self, address: int) -> None:
+        self.heap.free(address)
+
+    def grace_period(self, flavour: str) -> list[Condition]:
+        """Return what a grace period that starts now waits for.
+
+        Args:
+            flavour: "rcu": every CPU passes a quiescent state; "tasks": every task that is
+                runnable now has called schedule() or been in user text.
+        """
+        if flavour == "rcu":
+            return [
+                self._changes(area + PERCPU.offset("rcu_qs"), f"CPU{cpu}")
+                for cpu, area in enumerate(self.percpu)
+                if cpu != PATCHING_CPU and not self.engine.blocks[cpu, s.CPU_HALTED]
+            ]
+        running = CONSTANTS["TASK_RUNNING"]
+        return [
+            self._changes(task.struct + TASK.offset("nvcsw"), f"{task.comm} (pid {task.pid})")
+            for task in self.tasks
+            if task.kind != "idle" and task.comm != "klp_driver" and self.task_field(task, "state") == running
+        ]
+
+    def _changes(self, address: int, who: str) -> Condition:
+        return Condition(address=address, value=self.engine.memory.load(address), who=who)

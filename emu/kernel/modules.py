@@ -1,0 +1,89 @@
+"""Which modules are loaded, in what state, and who holds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from emu.errors import EmuError
+
+
+class ModuleState(Enum):
+    """``module.state``; the text is what callbacks of the samples print. Source: include/linux/module.h."""
+
+    LIVE = "live"
+    COMING = "coming"
+    GOING = "going"
+
+
+class ModuleLoadedError(EmuError):
+    """A module is loaded twice."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"module {name!r} is loaded already; unload it first")
+        self.name = name
+
+
+@dataclass(slots=True)
+class Module:
+    """A loaded module.
+
+    Args:
+        name: its name.
+        base: first byte of its text.
+        size: bytes of text.
+        plt: room for its PLT entries to ftrace callers, 0 = none.
+        state: see `ModuleState`.
+        refs: holders; it can't go while there are any.
+        livepatch: marked as a livepatch module.
+    """
+
+    name: str
+    base: int = 0
+    size: int = 0
+    plt: int = 0
+    state: ModuleState = ModuleState.LIVE
+    refs: int = 0
+    livepatch: bool = False
+
+
+class Modules:
+    """The loaded modules, in order of loading."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Module] = {}
+
+    def add(self, module: Module) -> None:
+        """Enter a module."""
+        if module.name in self._loaded:
+            raise ModuleLoadedError(module.name)
+        self._loaded[module.name] = module
+
+    def remove(self, name: str) -> None:
+        """Forget a module."""
+        del self._loaded[name]
+
+    def find(self, name: str) -> Module | None:
+        """Return the module called ``name``, or None."""
+        return self._loaded.get(name)
+
+    def at(self, address: int) -> Module | None:
+        """Return the module whose text holds ``address``, or None."""
+        for module in self._loaded.values():
+            if module.base <= address < module.base + module.size:
+                return module
+        return None
+
+    def try_get(self, name: str) -> bool:
+        """Take a reference; False when the module is not there or going. Source: try_module_get."""
+        module = self._loaded.get(name)
+        if module is None or module.state is ModuleState.GOING:
+            return False
+        module.refs += 1
+        return True
+
+    def put(self, name: str) -> None:
+        """Give a reference back. Source: module_put."""
+        module = self._loaded[name]
+        assert module.refs > 0, f"reference count of module {name} would go below 0"
+        module.refs -= 1

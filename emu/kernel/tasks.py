@@ -1,0 +1,89 @@
+"""Tasks: their structs, stacks and first frames, and the run queue rings of each CPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from emu.arch.port import Port
+from emu.build.memory_map import KERNEL_STACK, PERCPU_AREA, SLOT_SIZE, STACKS_BASE, TASKS, USER_STACK
+from emu.machine.memory import Memory
+from emu.structs import CONSTANTS, PERCPU, TASK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A task of the guest.
+
+    Args:
+        index: row in traces, number of its stack slot.
+        pid: 0 for idle tasks.
+        comm: name.
+        cpu: it never leaves it.
+        kind: what it runs: "idle", "kthread" or "user".
+        entry: first function (kthread) or first user instruction.
+    """
+
+    index: int
+    pid: int
+    comm: str
+    cpu: int
+    kind: str
+    entry: int = 0
+    argument: int = 0
+
+    @property
+    def struct(self) -> int:
+        """Guest address of its task_struct."""
+        return TASKS.base + self.index * TASK.size
+
+    @property
+    def kernel_stack(self) -> tuple[int, int]:
+        """Lowest address and end of its kernel stack."""
+        base = STACKS_BASE + self.index * SLOT_SIZE
+        return base + KERNEL_STACK[0], base + KERNEL_STACK[1]
+
+    @property
+    def user_stack(self) -> tuple[int, int]:
+        """Lowest address and end of its user stack."""
+        base = STACKS_BASE + self.index * SLOT_SIZE
+        return base + USER_STACK[0], base + USER_STACK[1]
+
+
+def percpu_address(cpu: int) -> int:
+    """Return the guest address of a CPU's per-CPU area."""
+    return PERCPU_AREA.base + cpu * PERCPU.size
+
+
+def create_task(memory: Memory, port: Port, task: Task, *, work: tuple[int, int, int], first: int) -> None:
+    """Write a task's struct and first stack frame.
+
+    Args:
+        work: its call table: start, end, first entry to call.
+        first: where its first switch-in returns to: ``ret_from_fork`` or ``ret_to_user_first``.
+    """
+    low, high = task.kernel_stack
+    row = memory.view(TASK, task.struct)[0]
+    row["stack"], row["top_of_stack"] = low, high
+    row["pid"], row["cpu"], row["index"] = task.pid, task.cpu, task.index
+    row["patch_state"] = CONSTANTS["KLP_IDLE"] & (1 << 64) - 1
+    row["comm"] = task.comm.encode()[:15]
+    row["work"], row["work_end"], row["work_cursor"] = work
+    row["entry"], row["arg"] = task.entry, task.argument
+    if task.kind == "idle":
+        row["pf_flags"] = CONSTANTS["PF_IDLE"] | CONSTANTS["PF_KTHREAD"]
+        row["sp"] = high
+        return
+    if task.kind == "kthread":
+        row["pf_flags"] = CONSTANTS["PF_KTHREAD"]
+    else:
+        row["user_pc"], row["user_sp"] = task.entry, task.user_stack[1]
+    frame = high - port.switch_frame.size
+    row["sp"] = frame
+    memory.view(port.switch_frame, frame)[0][port.switch_return] = first
+
+
+def link_ring(memory: Memory, tasks: list[Task]) -> int:
+    """Link the tasks of one CPU in a ring and return the cursor that makes the first of them run first."""
+    for task, following in zip(tasks, tasks[1:] + tasks[:1], strict=True):
+        memory.view(TASK, task.struct)[0]["rq_next"] = following.struct
+    return tasks[-1].struct if tasks else 0

@@ -1,0 +1,1 @@
+"""What users run: machines, scenarios, reports."""

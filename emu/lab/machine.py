@@ -1,0 +1,399 @@
+"""`Machine`: a booted kernel in miniature to run, patch, trace and ask questions of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from emu.arch import Port, port_named
+from emu.build.code_source import GivenCode, code_source
+from emu.build.contents import Call, Manifest, ModuleSource, PatchSource
+from emu.build.image import Image, build_kernel
+from emu.build.manifest import load_manifest
+from emu.build.memory_map import FAR_MODULES, MODULES, TRAMPOLINES
+from emu.errors import EmuError, UnknownNameError
+from emu.ftrace import Ftrace, step_names
+from emu.kernel.installer import Job
+from emu.kernel.kallsyms import Kallsyms
+from emu.kernel.kernel import Kernel, Timing
+from emu.kernel.modules import Modules
+from emu.kernel.rcu import Rcu
+from emu.kernel.symbols import kernel_symbols
+from emu.kernel.text_area import TextArea
+from emu.lab.faults import Faults
+from emu.lab.modules import ModuleLoader
+from emu.lab.patching import Patching
+from emu.lab.patience import Patience
+from emu.lab.recording import starting_meta
+from emu.lab.report import NORMAL, Reporter, StopReport
+from emu.lab.scenario import FETCHES, SCHEDULES, Scenario
+from emu.lab.symbols import SymbolBook
+from emu.lab.tracing import Tracing
+from emu.lab.whereabouts import Whereabouts
+from emu.livepatch import Livepatch
+from emu.machine.engine import UNLIMITED
+from emu.machine.memory import GuestAddressError
+from emu.machine.state import Stop
+from emu.structs import PERCPU
+from emu.trace.meta import Meta
+from emu.trace.recorder import MemoryRecorder, Recorder
+from emu.trace.run import Run
+from emu.trace.writer import RunWriter
+
+
+class Machine:
+    """A kernel in miniature on simulated CPUs, that can be live-patched while it runs.
+
+    Args:
+        image: name of a shipped image, or a manifest.
+        arch: port, ``"x86_64"`` or ``"arm64"``.
+        cpus: 1 to 64.
+        workers, users: kernel threads and user tasks per CPU that call traced functions.
+        seed: of everything that is drawn; same arguments and seed, same trace.
+        mode: ``"fast"`` or ``"exact"`` (a switch at any instruction).
+        schedule: ``"quantum"``, ``"least-clock"``, ``"random"`` or ``"round-robin"``; exact mode takes all.
+        fetch: when a text poke reaches other CPUs before they synchronise: ``"random"``, ``"stale"``,
+            ``"eager"``, ``"head"``, ``"tail"``.
+        quantum: mean instructions of a turn (schedule ``"quantum"``).
+        tick: cycles between a CPU's timer interrupts, 0 = none.
+        call_ops: arm64: sites call through the ops pointer before the function.
+        far_modules: modules go where a direct arm64 BL does not reach.
+        out: directory to record to; None: in memory.
+        drop: names of installation steps to leave out, see ``emu.ftrace.text_poke.step_names``.
+
+    Raises:
+        EmuError: an argument names something that does not exist or is impossible.
+    """
+
+    def __init__(
+        self,
+        image: str | Manifest = "mini",
+        *,
+        arch: str = "x86_64",
+        cpus: int = 4,
+        workers: int = 2,
+        users: int = 1,
+        seed: int = 1,
+        mode: str = "fast",
+        schedule: str | None = None,
+        fetch: str = "random",
+        quantum: int = 500,
+        tick: int = 5_000,
+        call_ops: bool = False,
+        far_modules: bool = False,
+        out: Path | str | None = None,
+        drop: tuple[str, ...] = (),
+    ) -> None:
+        manifest = load_manifest(image) if isinstance(image, str) else image
+        options = {
+            "image": manifest.name, "arch": arch, "cpus": cpus, "workers": workers, "users": users,
+            "seed": seed, "mode": mode, "schedule": schedule, "fetch": fetch, "quantum": quantum,
+            "tick": tick,
+            "call_ops": call_ops, "far_modules": far_modules,
+        }  # fmt: skip
+        self.scenario = Scenario(name="machine").with_options(options)
+        self.port = port = port_named(arch)
+        self.kernel = kernel = Kernel(
+            port, build_kernel(port, manifest), calls=manifest.calls, cpus=cpus, workers=workers, users=users,
+            timing=self._timing(),
+        )  # fmt: skip
+        self.kallsyms, self.modules = Kallsyms(), Modules()
+        self.kallsyms.add(None, kernel_symbols(kernel.image, None))
+        trampolines = TextArea(kernel.engine, TRAMPOLINES)
+        near, far = TextArea(kernel.engine, MODULES), TextArea(kernel.engine, FAR_MODULES)
+        self.text_areas = (trampolines, near, far)
+        self.ftrace = Ftrace(
+            kernel.guest, self.kallsyms, self.modules, Rcu(kernel.guest),
+            text_alloc=lambda size: self._trampoline(trampolines, size), text_free=trampolines.free,
+            call_ops=call_ops,
+        )  # fmt: skip
+        ret = self.ftrace.ftrace_init(kernel.mcount_locations(kernel.image))
+        assert ret == 0, "the kernel's own sites are what its table says"
+        for function, site in kernel.image.sites.items():
+            kernel.watch_function(kernel.image.address(function), self.ftrace.sites.behind(site))
+        klp = Livepatch(kernel.guest, self.ftrace, self.kallsyms, self.modules)
+        self.loader = ModuleLoader(
+            kernel, self.ftrace, self.kallsyms, self.modules, manifest=manifest, near=near,
+            far=far if far_modules else None,
+        )  # fmt: skip
+        self.loader.covering = lambda module: [
+            patch for patch, facts in klp.facts().items() if module in facts.objects
+        ]
+        self.symbols = SymbolBook(kernel.image)
+        self.livepatch = Patching(
+            kernel, klp, self.loader, kallsyms=self.kallsyms, sites=self.ftrace.sites, symbols=self.symbols
+        )
+        self.tracing = Tracing(kernel, self.ftrace)
+        whereabouts = Whereabouts(kernel, self.kallsyms)
+        faults = Faults(
+            kernel, whereabouts, text=[trampolines, near, far], data=[kernel.heap, self.loader.data]
+        )
+        self._reporter = Reporter(kernel, whereabouts, faults)
+        kernel.installer.dropped = frozenset(_known_steps(drop, port))
+        self._record(MemoryRecorder(self._meta()) if out is None else RunWriter(Path(out), self._meta()))
+        self.loader.on_module, self.livepatch.on_patch = self._on_module, self._publish
+        kernel.engine.on_flush = self._flush
+        self.stopped: StopReport | None = None
+
+    def _timing(self) -> Timing:
+        scenario = self.scenario
+        return Timing(
+            exact=scenario.mode == "exact",
+            schedule=SCHEDULES[scenario.schedule],
+            fetch=FETCHES[scenario.fetch],
+            seed=scenario.seed,
+            quantum=scenario.quantum,
+            tick=scenario.tick,
+        )
+
+    def record_to(self, directory: Path | str) -> None:
+        """Record to a directory instead of memory; nothing may have run yet.
+
+        Raises:
+            EmuError: it can't be written to, or holds something else.
+        """
+        assert not self.kernel.engine.instructions(), "a recording holds all that its machine has done"
+        self._record(RunWriter(Path(directory), self._meta()))
+
+    def _record(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        for line in self.kernel.log:
+            recorder.add_log(line)
+        self.kernel.on_log = recorder.add_log
+        self._publish()
+
+    def _meta(self) -> Meta:
+        return starting_meta(self.scenario, self.kernel.tasks, self.livepatch.table())
+
+    def _trampoline(self, area: TextArea, size: int) -> int:
+        address = area.allocate(size)
+        if address:
+            self.kernel.watch_trampoline(address)
+        return address
+
+    # --- running ------------------------------------------------------------------------------
+
+    def run(
+        self,
+        *,
+        calls: int | None = None,
+        until: Callable[[], bool] | None = None,
+        instructions: int | None = None,
+        cycles: int | None = None,
+    ) -> StopReport:
+        """Run on until one of the given limits, and say why the machine stopped.
+
+        Args:
+            calls: so many further traced calls have completed.
+            until: this is true; it is asked after each step of the patching CPU, and now and then.
+            instructions: so many further ones have been executed, by all CPUs together.
+            cycles: every CPU's clock has advanced so far beyond the furthest one now.
+
+        Returns:
+            The report; ``ok`` is False when the guest went wrong, or got nowhere for long: see `Patience`.
+
+        Raises:
+            ValueError: no limit is given.
+        """
+        if calls is None and until is None and instructions is None and cycles is None:
+            raise ValueError("say how far to run: calls, until, instructions or cycles")
+        engine = self.kernel.engine
+        target = UNLIMITED if calls is None else self.calls_done + calls
+        budget = UNLIMITED if instructions is None else engine.instructions() + instructions
+        deadline = UNLIMITED if cycles is None else self.furthest_clock() + cycles
+        bounded = instructions is not None or cycles is not None
+        patience = Patience(self.kernel, calls=calls is not None, tick=self.scenario.tick)
+        while True:
+            if until is not None and until():
+                return self._stop(Stop.BREAK)
+            look = min(budget, patience.next_look())
+            reason = engine.run(calls=target, instructions=look, cycles=deadline)
+            if reason is Stop.STEP:
+                patience.step()
+                try:
+                    self.kernel.installer.step()
+                except GuestAddressError as error:
+                    return self._stop(Stop.FAULT, broken=error)
+            elif reason is not Stop.INSTRUCTIONS:
+                return self._stop(reason, asked=reason is Stop.CYCLES)
+            elif engine.instructions() >= budget:
+                return self._stop(reason, asked=True)
+            elif patience.is_out() and not bounded:
+                return self._stop(reason, nowhere_for=patience.passed())
+
+    def _stop(
+        self,
+        reason: Stop,
+        *,
+        asked: bool = False,
+        nowhere_for: int = 0,
+        broken: GuestAddressError | None = None,
+    ) -> StopReport:
+        self._flush()
+        if reason in NORMAL or asked:
+            self.stopped = StopReport(reason=reason, ok=True)
+        elif broken is not None:
+            self.stopped = self._reporter.broken_structure(broken)
+        else:
+            self.stopped = self._reporter.report(reason, nowhere_for=nowhere_for)
+        return self.stopped
+
+    def _flush(self) -> None:
+        calls, events = self.kernel.engine.take_rows()
+        self.recorder.add_calls(calls)
+        self.recorder.add_events(events)
+
+    def wait(self, job: Job[int]) -> int:
+        """Run until ``job`` is done and return its result.
+
+        Raises:
+            GuestStoppedError: the machine stopped before.
+        """
+        report = self.run(until=lambda: job.done)
+        if not job.done:
+            raise GuestStoppedError(job.name, report)
+        return job.result()
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the image consists of, with what has been added to it."""
+        return self.loader.manifest
+
+    def add_module(self, name: str, code: GivenCode, *, calls: Sequence[Call] = ()) -> None:
+        """Make a module known, for `load`.
+
+        Args:
+            name: of it; a module of that name in the image is replaced.
+            code: a path, bytes or assembly, see `code_source`.
+            calls: what workers call while it is loaded.
+        """
+        module = ModuleSource(name=name, code=code_source(name, code), calls=tuple(calls))
+        self.loader.manifest = self.manifest.extended({name: module}, {})
+
+    def add_patch(self, name: str, code: GivenCode, *, objects: Mapping[str, Mapping[str, str]]) -> None:
+        """Make a patch known, for ``livepatch.enable``.
+
+        Args:
+            name: of it; a patch of that name in the image is replaced.
+            code: as in `add_module`; it is given its number as ``KLP_VERSION``, a macro and a symbol.
+            objects: object ("vmlinux" or a module) -> function -> replacement.
+        """
+        patch = PatchSource(name=name, code=code_source(name, code), objects=objects)
+        self.loader.manifest = self.manifest.extended({}, {name: patch})
+
+    def load(self, module: str) -> Job[int]:
+        """Have the patching CPU load a module; the job's result is 0 or a negative errno.
+
+        Raises:
+            UnknownNameError: there is no such module.
+            EmuError: its code can't be read or compiled. That it refers to what is not there is raised by the
+                job's result.
+        """
+        code = self.loader.code_of(module)
+        return self.kernel.installer.submit(f"load {module}", lambda: self.loader.load(module, code))
+
+    def unload(self, module: str) -> Job[int]:
+        """Have the patching CPU unload a module; the job's result is 0 or a negative errno."""
+        if module not in self.manifest.modules:
+            raise UnknownNameError("module", module, sorted(self.manifest.modules))
+        return self.kernel.installer.submit(f"unload {module}", lambda: self.loader.unload(module))
+
+    # --- looking ------------------------------------------------------------------------------
+
+    @property
+    def trace(self) -> Run:
+        """What has been recorded so far."""
+        self._flush()
+        return self.recorder.run()
+
+    @property
+    def log(self) -> list[str]:
+        """The kernel log so far."""
+        return list(self.kernel.log)
+
+    @property
+    def calls_done(self) -> int:
+        """How many traced calls have completed."""
+        return self.kernel.engine.calls_done()
+
+    def furthest_clock(self) -> int:
+        """Return the clock of the CPU that is furthest ahead, cycles."""
+        return max(self.kernel.engine.clock(cpu) for cpu in range(self.kernel.cpus))
+
+    def bad_results(self) -> int:
+        """Return how many calls came back with a wrong result, callee-saved register or stack pointer."""
+        offset = PERCPU.offset("bad_results")
+        return sum(self.kernel.engine.memory.load(area + offset) for area in self.kernel.percpu)
+
+    def site_bytes(self, function: str) -> bytes:
+        """Return the first bytes at a traced function's entry site, as text memory holds them now.
+
+        Raises:
+            UnknownNameError: there is no symbol of that name.
+        """
+        address = self.kallsyms.address_of(function)
+        site = self.ftrace.sites.locate(address) or address
+        return self.kernel.engine.memory.read(site, self.port.site.poke_size)
+
+    def _on_module(self, name: str, image: Image) -> None:
+        module = self.modules.find(name)
+        if module is not None and not module.livepatch:
+            self.symbols.add_module(name, image)
+            self._publish()
+
+    def _publish(self) -> None:
+        """Tell the recording what addresses mean from now on, so that it can be read if the run is killed."""
+        self.recorder.set_symbols(self.symbols.table())
+        self.recorder.update_meta({"patches": self.livepatch.table()})
+
+    def finish(self) -> Run:
+        """Complete the recording and return it; the machine can't run on after that."""
+        self._flush()
+        open_calls = self.kernel.engine.open_calls()
+        self.recorder.add_calls(open_calls)
+        engine = self.kernel.engine
+        return self.recorder.finish(
+            {
+                "instructions": engine.instructions(),
+                "cycles": self.furthest_clock(),
+                "patches": self.livepatch.table(),
+                "warnings": self.kernel.warnings(),
+            }
+        )
+
+    def close(self) -> None:
+        """Give files back; a recording that was not finished stays an incomplete one."""
+        self.recorder.close()
+
+    def __enter__(self) -> Machine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class GuestStoppedError(EmuError):
+    """The guest stopped before what was waited for."""
+
+    def __init__(self, what: str, report: StopReport) -> None:
+        super().__init__(f"{what} did not finish: {'; '.join(report.lines())}")
+        self.report = report
+
+
+OTHER_STEPS = (
+    "rcu_assign_pointer", "smp_wmb klp_init_transition", "smp_wmb __klp_enable_patch",
+    "smp_wmb __klp_disable_patch", "ftrace_ops_list publish", "function_trace_op", "ftrace_sync_ipi",
+    "synchronize_rcu_tasks_rude", "synchronize_rcu_tasks", "klp_synchronize_transition after unpatching",
+)  # fmt: skip
+"""Steps that can be left out besides those of text pokes: barriers and grace periods."""
+
+
+def _known_steps(steps: tuple[str, ...], port: Port) -> tuple[str, ...]:
+    known = [*step_names(port), *OTHER_STEPS]
+    for step in steps:
+        if step not in known:
+            raise UnknownNameError("installation step", step, known)
+    return steps

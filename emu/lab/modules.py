@@ -1,0 +1,309 @@
+"""Loading and unloading modules and patch modules on a running machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from emu.build.code_source import Code, CodeSource, ElfCode, SourceFile, read_code
+from emu.build.contents import Call, Manifest
+from emu.build.elf_image import build_elf_module
+from emu.build.image import Image, build_module
+from emu.build.memory_map import MODULE_DATA, Area
+from emu.build.toolchain import EntryScheme
+from emu.errors import UnknownNameError
+from emu.ftrace import Ftrace
+from emu.kernel.heap import Heap
+from emu.kernel.kallsyms import Kallsyms
+from emu.kernel.kernel import Kernel
+from emu.kernel.modules import Module, Modules, ModuleState
+from emu.kernel.symbols import kernel_symbols
+from emu.kernel.text_area import TextArea
+from emu.units import page_up
+
+EEXIST, ENOENT, EBUSY, ENOMEM = 17, 2, 16, 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A module in memory.
+
+    Args:
+        image: it.
+        area: whose text it is in.
+        base, data: start of its text and data; data 0 = none.
+        calls: what workers call in it, with addresses.
+    """
+
+    image: Image
+    area: TextArea
+    base: int
+    data: int
+    calls: tuple[tuple[Call, int], ...]
+
+
+class ModuleLoader:
+    """insmod and rmmod of one machine.
+
+    Args:
+        kernel, ftrace, kallsyms, modules: of the machine.
+        manifest: which modules there are.
+        near: where patch modules go, and modules unless ``far``.
+        far: where modules go when they shall be out of reach of a direct call; None = near.
+
+    Attributes:
+        manifest: may be exchanged for one that has more modules.
+        data: where modules' data is.
+        on_module: told name and image of each module that appears, before any CPU can call it.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        ftrace: Ftrace,
+        kallsyms: Kallsyms,
+        modules: Modules,
+        *,
+        manifest: Manifest,
+        near: TextArea,
+        far: TextArea | None,
+    ) -> None:
+        self._kernel, self._ftrace, self._kallsyms, self._modules = kernel, ftrace, kallsyms, modules
+        self.manifest, self._near, self._far = manifest, near, far
+        self.data = Heap(kernel.engine, MODULE_DATA)
+        self.on_module: Callable[[str, Image], None] = lambda _name, _image: None
+        self.covering: Callable[[str], list[str]] = lambda _name: []
+        """(module) -> the patches in use that name it among their objects."""
+        self._loaded: dict[str, Loaded] = {}
+        self._read: dict[tuple[int, tuple[tuple[str, int], ...]], tuple[CodeSource, Code]] = {}
+
+    # --- asking ---------------------------------------------------------------------------------
+
+    def image(self, name: str) -> Image:
+        """Return the image of a loaded module."""
+        return self._loaded[name].image
+
+    def code_of(self, name: str) -> Code:
+        """Return the code of the module that the manifest calls ``name``.
+
+        Raises:
+            UnknownNameError: it has no such module.
+            EmuError: the code can't be read or compiled.
+        """
+        if name not in self.manifest.modules:
+            raise UnknownNameError("module", name, sorted(self.manifest.modules))
+        return self.read(self.manifest.modules[name].code, {})
+
+    def read(self, source: CodeSource, constants: Mapping[str, int]) -> Code:
+        """Return the code that ``source`` means, see `read_code`; compiled once."""
+        if not isinstance(source, SourceFile):
+            return self._read_now(source, constants)
+        key = id(source), tuple(constants.items())
+        if key not in self._read:
+            self._read[key] = source, self._read_now(source, constants)
+        return self._read[key][1]
+
+    def _read_now(self, source: CodeSource, constants: Mapping[str, int]) -> Code:
+        entry = EntryScheme.CALL_OPS if self._ftrace.trampolines.call_ops else EntryScheme.PATCHABLE
+        return read_code(self._kernel.port, source, constants, entry=entry)
+
+    # --- insmod ---------------------------------------------------------------------------------
+
+    def load(self, name: str, code: Code) -> int:
+        """insmod, as work of the patching CPU: 0, -EBUSY under a patch in use, or what `place` returns.
+
+        Raises:
+            EmuError: see `place`; or a call names a function that is not there.
+        """
+        if self._refused(name, "load"):
+            return -EBUSY
+        calls = self.manifest.modules[name].calls
+        ret = self.place(name, code, area=self._far or self._near, calls=calls)
+        if not ret:
+            self._set_live(name)
+            self._offer_calls()
+        return ret
+
+    def place_patch(self, name: str, code: Code, constants: Mapping[str, int]) -> int:
+        """Place a patch module, live at once: 0, or what `place` returns."""
+        ret = self.place(name, code, area=self._near, constants=constants, livepatch=True)
+        if not ret:
+            self._set_live(name)
+        return ret
+
+    def place(
+        self,
+        name: str,
+        code: Code,
+        *,
+        area: TextArea,
+        constants: Mapping[str, int] | None = None,
+        calls: Sequence[Call] = (),
+        livepatch: bool = False,
+    ) -> int:
+        """Put a module in memory, and enter its symbols and sites.
+
+        Returns:
+            0, -EEXIST, -ENOMEM, or -EINVAL when a site is not what the module's table says; after an error
+            nothing is left.
+
+        Raises:
+            EmuError: the code is no good, or refers to what is not there.
+        """
+        if name in self._loaded:
+            return -EEXIST
+        constants = constants or {}
+        trial = self._build(name, code, area.area, MODULE_DATA, constants)
+        self._calls_of(name, trial, calls)
+        plt_size = self._ftrace.trampolines.plt_size()
+        room, data_room = len(trial.text[0][1]) + 16 + plt_size, _data_size(trial)
+        base = area.allocate(room)
+        data = self.data.allocate(page_up(data_room), f"data of module {name}") if base and data_room else 0
+        if not base or (data_room and not data):
+            self._give_back(area, base, data)
+            return -ENOMEM
+        text = Area(name=name, base=base, size=room, kind="text")
+        data_area = Area(name=name, base=data or MODULE_DATA.base, size=page_up(data_room), kind="data")
+        image = self._build(name, code, text, data_area, constants)
+        self._loaded[name] = Loaded(
+            image=image, area=area, base=base, data=data, calls=self._calls_of(name, image, calls)
+        )
+        plt = base + -(-len(image.text[0][1]) // 16) * 16 if plt_size else 0
+        return self._enter(
+            Module(name=name, base=base, size=room, plt=plt, state=ModuleState.COMING, livepatch=livepatch)
+        )
+
+    def _build(self, name: str, code: Code, text: Area, data: Area, constants: Mapping[str, int]) -> Image:
+        port, externs = self._kernel.port, self._externs()
+        if isinstance(code, ElfCode):
+            return build_elf_module(port, name, code, text=text, data=data, externs={**externs, **constants})
+        return build_module(
+            port, name, list(code), text_base=text.base, data_base=data.base,
+            externs=externs, constants=constants,
+        )  # fmt: skip
+
+    def _externs(self) -> dict[str, int]:
+        """Return what a module may refer to: symbols of the kernel and of modules, not of other patches."""
+        names: dict[str, int] = {}
+        for name, loaded in self._loaded.items():
+            module = self._modules.find(name)
+            if module is not None and not module.livepatch:
+                names |= {key: symbol.address for key, symbol in loaded.image.symbols.items()}
+        names |= {key: symbol.address for key, symbol in self._kernel.image.symbols.items()}
+        stubs = [names[stub] for stub in self._kernel.port.stub_names if stub in names]
+        # compilers spell the old-style stub with and without the underscore
+        return {**dict.fromkeys(self._kernel.port.stub_names, stubs[-1]), **names}
+
+    def _calls_of(self, name: str, image: Image, calls: Sequence[Call]) -> tuple[tuple[Call, int], ...]:
+        symbols = {**self._kernel.image.symbols, **image.symbols}
+        for call in calls:
+            if call.fn not in symbols:
+                known = sorted(key for key, symbol in image.symbols.items() if symbol.size)
+                raise UnknownNameError(f"function in modules.{name}.calls", call.fn, known)
+        return tuple((call, symbols[call.fn].address) for call in calls)
+
+    def _enter(self, module: Module) -> int:
+        """Let a placed module appear: its memory, then its symbols, then its sites."""
+        kernel, name = self._kernel, module.name
+        image = self._loaded[name].image
+
+        def appear() -> int:
+            kernel.load_image(image)
+            self._modules.add(module)
+            self._kallsyms.add(name, kernel_symbols(image, name))
+            kernel.event_module(module.base, module.size, loaded=True)
+            self.on_module(name, image)
+            return 0
+
+        kernel.guest.callback("module text", appear)
+        ret = self._ftrace.ftrace_module_init(name, kernel.mcount_locations(image))
+        if ret:
+            self.forget(name)
+        elif not module.livepatch:
+            for function, site in image.sites.items():
+                if function in image.symbols:
+                    kernel.watch_function(image.address(function), self._ftrace.sites.behind(site))
+        return ret
+
+    def _set_live(self, name: str) -> None:
+        module = self._modules.find(name)
+        assert module is not None, f"{name} has just been added"
+        module.state = ModuleState.LIVE
+
+    # --- rmmod ----------------------------------------------------------------------------------
+
+    def unload(self, name: str) -> int:
+        """rmmod, as work of the patching CPU: 0, -ENOENT, or -EBUSY while held, patched or occupied."""
+        module = self._modules.find(name)
+        if module is None or name not in self._loaded:
+            return -ENOENT
+        if module.refs or self._refused(name, "unload"):
+            return -EBUSY
+        module.state = ModuleState.GOING
+        self._offer_calls()
+        self._kernel.guest.synchronize_rcu_tasks("tasks out of the module")
+        if self.occupied(name):
+            module.state = ModuleState.LIVE
+            self._offer_calls()
+            return -EBUSY
+        self.forget(name)
+        return 0
+
+    def occupied(self, name: str) -> bool:
+        """Whether a task is inside a traced function of the module, asleep say; the log then names it."""
+        engine, base = self._kernel.engine, self._loaded[name].base
+        calls = engine.open_calls()
+        size = sum(len(code) for _, code in self._loaded[name].image.text)
+        inside = calls[(calls["target"] >= base) & (calls["target"] < base + size)]
+        if len(inside):
+            task = self._kernel.tasks[int(inside["task"][0])]
+            self._kernel.guest.log(
+                f"klpemu: can't unload module '{name}': {task.comm} (pid {task.pid}) is inside it"
+            )
+        return bool(len(inside))
+
+    def _refused(self, name: str, verb: str) -> bool:
+        """Whether a patch in use covers the module: Linux would patch or revert it now."""
+        patches = self.covering(name)
+        if patches:
+            self._kernel.guest.log(
+                f"klpemu: can't {verb} module '{name}' while patch '{patches[0]}' covers it; "
+                "disable the patch first"
+            )
+        return bool(patches)
+
+    def forget(self, name: str) -> None:
+        """Let go of everything a module brought; no CPU may run its text any more."""
+        kernel, loaded = self._kernel, self._loaded.pop(name)
+
+        def disappear() -> int:
+            self._ftrace.ftrace_release_mod(name)
+            self._kallsyms.remove(name)
+            self._modules.remove(name)
+            kernel.unload_image(loaded.image)
+            self._give_back(loaded.area, loaded.base, loaded.data)
+            kernel.event_module(loaded.base, len(loaded.image.text[0][1]), loaded=False)
+            return 0
+
+        kernel.guest.callback("module gone", disappear)
+
+    def _give_back(self, area: TextArea, base: int, data: int) -> None:
+        if base:
+            area.free(base)
+        if data:
+            self.data.free(data)
+
+    def _offer_calls(self) -> None:
+        """Let workers call what is loaded and stays."""
+        kernel = self._kernel
+        calls = [(call, kernel.image.address(call.fn)) for call in self.manifest.calls]
+        for name in sorted(self._loaded):
+            module = self._modules.find(name)
+            if module is not None and module.state is ModuleState.LIVE:
+                calls += self._loaded[name].calls
+        kernel.offer_calls(calls)
+
+
+def _data_size(image: Image) -> int:
+    """Return the bytes from the start of the data area to the end of the image's data."""
+    return max((at + len(content) for at, content in image.data), default=MODULE_DATA.base) - MODULE_DATA.base

@@ -1,0 +1,250 @@
+"""Enabling and disabling patches.
+
+Functions, order of effects, return codes and messages are those of kernel/livepatch/core.c (6.1).
+There is one patching CPU, so klp_mutex has nothing to guard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from emu.kernel.guest import Guest, View
+from emu.kernel.kallsyms import Kallsyms, Symbol
+from emu.kernel.modules import Modules
+from emu.kernel.warn import warn_on
+from emu.livepatch.callbacks import Callbacks
+from emu.livepatch.graph import (
+    LoadedPatch,
+    for_each_func,
+    for_each_object,
+    for_each_patch,
+    func_name,
+    is_object_loaded,
+    object_name,
+    patch_name,
+)  # fmt: skip
+from emu.livepatch.log import Log
+from emu.livepatch.patch import Patcher
+from emu.livepatch.replace import Replace
+from emu.livepatch.state import klp_is_patch_compatible
+from emu.livepatch.transition import PatchState, Transition
+from emu.machine.operations import Barrier
+from emu.structs import KLP_OBJECT
+
+ENOENT, EBUSY, ENODEV, EINVAL = 2, 16, 19, 22
+
+MODULE_NAME_LEN = 56
+"""Source: include/linux/moduleparam.h: 64 - sizeof(unsigned long)."""
+KSYM_NAME_LEN = 512
+"""Source: include/linux/kallsyms.h (6.1)."""
+
+
+class Core:
+    """The functions of core.c, on one kernel."""
+
+    def __init__(
+        self,
+        guest: Guest,
+        *,
+        patches: int,
+        kallsyms: Kallsyms,
+        modules: Modules,
+        loaded: dict[int, LoadedPatch],
+        patcher: Patcher,
+        replace: Replace,
+        callbacks: Callbacks,
+        transition: Transition,
+        log: Log,
+        mark: Callable[[str, View, bool], None],
+    ) -> None:
+        self._guest, self._patches, self._kallsyms, self._modules = guest, patches, kallsyms, modules
+        self._loaded, self._patcher, self._replace = loaded, patcher, replace
+        self._callbacks, self._transition, self._log, self._mark = callbacks, transition, log, mark
+
+    def patches(self) -> list[View]:
+        """Return the patches in use, oldest first: ``klp_patches``."""
+        return list(for_each_patch(self._guest, self._patches))
+
+    def klp_enable_patch(self, loaded: LoadedPatch) -> int:
+        """Initialise and enable the patch that a module brings; 0, or an error with nothing left behind."""
+        patch, guest = loaded.view, self._guest
+        if not patch["mod"] or not patch["objs"]:
+            return -EINVAL
+        if any(not View(guest, KLP_OBJECT, obj)["funcs"] for obj in loaded.objects):
+            return -EINVAL
+        name = patch_name(guest, patch)
+        module = self._modules.find(name)
+        if module is None or not module.livepatch:
+            self._log.tell(f"module {name} is not marked as a livepatch module")
+            return -EINVAL
+        in_use = [self._loaded[old.address].patch for old in self.patches()]
+        if not klp_is_patch_compatible(loaded.patch, in_use):
+            self._log.tell(
+                f"Livepatch patch ({name}) is not compatible with the already installed livepatches."
+            )
+            return -EINVAL
+        if not self._modules.try_get(name):
+            return -ENODEV
+        self.klp_init_patch_early(loaded)
+        ret = self.klp_init_patch(patch)
+        if not ret:
+            ret = self._enable(patch)
+        if ret:
+            self._replace.klp_free_patch(patch)
+        return ret
+
+    def klp_init_patch_early(self, loaded: LoadedPatch) -> None:
+        """Link the patch's objects and functions into their lists; this can't fail."""
+        guest, patch = self._guest, loaded.view
+        guest.list_init(patch.at("list.next"))
+        guest.list_init(patch.at("obj_list.next"))
+        patch["enabled"] = 0
+        patch["forced"] = 0
+        for address in loaded.objects:
+            obj = View(guest, KLP_OBJECT, address)
+            guest.list_init(obj.at("func_list.next"))
+            guest.list_add_tail(obj.at("node.next"), patch.at("obj_list.next"))
+            for func in loaded.funcs[address]:
+                guest.list_add_tail(func.at("node.next"), obj.at("func_list.next"))
+
+    def klp_init_patch(self, patch: View) -> int:
+        """Find everything the patch names and enter it last in ``klp_patches``."""
+        if patch["replace"]:
+            ret = self._replace.klp_add_nops(patch)
+            if ret:
+                return ret
+        for obj in for_each_object(self._guest, patch):
+            ret = self.klp_init_object(obj)
+            if ret:
+                return ret
+        self._guest.list_add_tail(patch.at("list.next"), self._patches)
+        return 0
+
+    def klp_init_object(self, obj: View) -> int:
+        """Prepare one object, and look up its functions if it is loaded."""
+        name = object_name(self._guest, obj)
+        if name is not None and len(name) >= MODULE_NAME_LEN:
+            return -EINVAL
+        obj["patched"] = 0
+        obj["mod"] = 0
+        self._find_object_module(obj, name)
+        for func in for_each_func(self._guest, obj):
+            ret = self.klp_init_func(func)
+            if ret:
+                return ret
+        return self.klp_init_object_loaded(obj) if is_object_loaded(obj) else 0
+
+    def _find_object_module(self, obj: View, name: str | None) -> None:
+        module = self._modules.find(name) if name is not None else None
+        if module is not None:
+            obj["mod"] = module.base
+
+    def klp_init_func(self, func: View) -> int:
+        """Prepare one function."""
+        name = func_name(self._guest, func)
+        if not name or not (func["new_func"] or func["nop"]) or len(name) >= KSYM_NAME_LEN:
+            return -EINVAL
+        self._guest.list_init(func.at("stack_node.next"))
+        func["patched"] = 0
+        func["transition"] = 0
+        return 0
+
+    def klp_init_object_loaded(self, obj: View) -> int:
+        """Look up the addresses and sizes of the object's functions."""
+        name = object_name(self._guest, obj)
+        for func in for_each_func(self._guest, obj):
+            old_name = func_name(self._guest, func)
+            symbol = self.klp_find_object_symbol(name, old_name, func["old_sympos"])
+            func["old_func"] = symbol.address if symbol is not None else 0
+            if symbol is None:
+                return -EINVAL
+            if not symbol.size:
+                self._log.tell(f"kallsyms size lookup failed for '{old_name}'")
+                return -ENOENT
+            func["old_size"] = symbol.size
+            if func["nop"]:
+                func["new_func"] = symbol.address
+            place = self._kallsyms.containing(func["new_func"])
+            if place is None:
+                self._log.tell(f"kallsyms size lookup failed for '{old_name}' replacement")
+                return -ENOENT
+            func["new_size"] = place.symbol.size
+        return 0
+
+    def klp_find_object_symbol(self, object_name: str | None, name: str, sympos: int) -> Symbol | None:
+        """Return the symbol that (object, name, position) means, or None and a line that says why not."""
+        found = self._kallsyms.find(object_name, name)
+        if not found:
+            self._log.tell(f"symbol '{name}' not found in symbol table")
+        elif sympos == 0 and len(found) > 1:
+            # Linux prints a missing object name with %s, too
+            owner = object_name or "(null)"
+            self._log.tell(f"unresolvable ambiguity for symbol '{name}' in object '{owner}'")
+        elif sympos > len(found):
+            owner = object_name or "vmlinux"
+            self._log.tell(f"symbol position {sympos} for symbol '{name}' in object '{owner}' not found")
+        else:
+            return found[max(sympos, 1) - 1]
+        return None
+
+    def _enable(self, patch: View) -> int:
+        guest, transition = self._guest, self._transition
+        if transition.patch is not None:
+            return -EBUSY
+        if warn_on(guest, patch["enabled"]):
+            return -EINVAL
+        self._log.tell(f"enabling patch '{patch_name(guest, patch)}'")
+        self._mark("ENABLE", patch, bool(patch["replace"]))
+        transition.klp_init_transition(patch, PatchState.PATCHED)
+        # Pairs with smp_rmb no. 1 in klp_ftrace_handler: who finds a func on the stack must see its mark.
+        guest.barrier(Barrier.WMB, "smp_wmb __klp_enable_patch")
+        for obj in for_each_object(guest, patch):
+            if is_object_loaded(obj):
+                ret = self._apply(patch, obj)
+                if ret:
+                    self._log.tell(f"failed to enable patch '{patch_name(guest, patch)}'")
+                    transition.klp_cancel_transition()
+                    return ret
+        transition.klp_start_transition()
+        patch["enabled"] = 1
+        transition.klp_try_complete_transition()
+        return 0
+
+    def _apply(self, patch: View, obj: View) -> int:
+        ret = self._callbacks.klp_pre_patch_callback(patch, obj)
+        failure = "pre-patch callback failed for" if ret else "failed to patch"
+        if not ret:
+            ret = self._patcher.klp_patch_object(obj)
+        if ret:
+            self._log.tell(f"{failure} object '{object_name(self._guest, obj) or 'vmlinux'}'")
+        return ret
+
+    def klp_disable_patch(self, patch: View) -> int:
+        """Start the way back: 0, -EINVAL when it is not enabled (WARN), -EBUSY during a transition."""
+        guest, transition = self._guest, self._transition
+        if warn_on(guest, not patch["enabled"]):
+            return -EINVAL
+        if transition.patch is not None:
+            return -EBUSY
+        self._mark("DISABLE", patch, False)
+        transition.klp_init_transition(patch, PatchState.UNPATCHED)
+        for obj in for_each_object(guest, patch):
+            if obj["patched"]:
+                self._callbacks.klp_pre_unpatch_callback(patch, obj)
+        # func->transition before TIF_PATCH_PENDING: pairs with klp_update_patch_state, after which the
+        # same task may enter klp_ftrace_handler.
+        guest.barrier(Barrier.WMB, "smp_wmb __klp_disable_patch")
+        transition.klp_start_transition()
+        patch["enabled"] = 0
+        transition.klp_try_complete_transition()
+        return 0
+
+    def enabled_store(self, patch: View, *, enabled: bool) -> int:
+        """Write a patch's ``enabled`` file: 0 or an error; a disabled patch can't be enabled again."""
+        if bool(patch["enabled"]) == enabled:
+            return -EINVAL
+        under_way = self._transition.patch
+        if under_way is not None and under_way.address == patch.address:
+            # reversing a transition needs tasks that may still be on either side of it
+            return -EBUSY
+        return self.klp_disable_patch(patch) if not enabled else -EINVAL

@@ -1,0 +1,1 @@
+"""CPUs over one memory, the native loop, stale instruction fetch."""

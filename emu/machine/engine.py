@@ -1,0 +1,393 @@
+"""The machine itself: Unicorn instances over one memory, their control block, and the native loop."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from unicorn import arm64_const, unicorn_const, x86_const
+from unicorn.unicorn_py3.unicorn import Uc, UcError, uclib
+
+from emu.arch.port import Port
+from emu.build.memory_map import (
+    DATA_BASE,
+    KERNEL_STACK,
+    SLOT_SIZE,
+    STACKS_BASE,
+    TEXT_WINDOWS,
+    USER_STACK,
+    USER_TEXT,
+)  # fmt: skip
+from emu.machine import state as s
+from emu.machine.fetch import FetchModel
+from emu.machine.landing import fill_call_row
+from emu.machine.loop import interrupts_enabled, on_block, on_fault, on_interrupt, on_syscall, run_loop
+from emu.machine.memory import TEXT_SIZE, Memory, page_aligned
+from emu.machine.native import function_address
+from emu.machine.registers import engine_cpu, register_number
+from emu.machine.state import Fetch, Schedule, Stop
+from emu.machine.text import TextTables, windows
+from emu.trace.schema import CallFlag, calls_from_words, events_from_words
+from emu.units import PAGE_SIZE
+
+FRAME_POOL = 1 << 16
+"""Shadow frames: traced calls that can be open at a time over all tasks."""
+ROWS = 1 << 15
+"""Rows of calls and of events that are buffered before they are handed on."""
+TCG_BUFFER = 16 << 20
+"""Bytes of virtual space for translated code, per CPU (Unicorn's default is 1 GiB)."""
+UNLIMITED = 1 << 61
+_MAX_WAITS = 1 << 13
+_X86_INS_SYSCALL = x86_const.UC_X86_INS_SYSCALL
+
+_ACCESS_FAULTS = (
+    unicorn_const.UC_HOOK_MEM_READ_UNMAPPED
+    | unicorn_const.UC_HOOK_MEM_WRITE_UNMAPPED
+    | unicorn_const.UC_HOOK_MEM_FETCH_UNMAPPED
+    | unicorn_const.UC_HOOK_MEM_READ_PROT
+    | unicorn_const.UC_HOOK_MEM_WRITE_PROT
+    | unicorn_const.UC_HOOK_MEM_FETCH_PROT
+)
+
+_GDT = (0, 0x00AF9B000000FFFF, 0x00CF93000000FFFF)
+"""Null, 64-bit code, data. Source: Intel SDM vol. 3A, 3.4.5."""
+
+
+_SCR_EL3_RW = (1, 1, 3, 6, 0, 0x400)
+"""Lower exception levels are AArch64: without it each ERET counts as an illegal return and sets PSTATE.IL.
+
+(CRn, CRm, op0, op1, op2, value). Source: Arm ARM DDI 0487, D19.2, SCR_EL3.RW.
+"""
+
+
+class Engine:
+    """CPUs of one port over one memory.
+
+    Args:
+        port: which architecture.
+        cpus: 1 to 64.
+        slots: for each CPU, the stack slots of its tasks; all others' stacks it sees without guard pages.
+        exact: one instruction at a time, else full speed between landings.
+        schedule: who runs next; fast mode needs ``Schedule.QUANTUM``.
+        fetch: when text stores of one CPU reach the others' instruction fetch.
+        seed: of everything that is drawn.
+        quantum: mean instructions of a turn.
+        tick: cycles between timer interrupts on each CPU, 0 = none.
+    """
+
+    def __init__(
+        self,
+        port: Port,
+        *,
+        cpus: int,
+        slots: list[list[int]],
+        exact: bool,
+        schedule: Schedule,
+        fetch: Fetch,
+        seed: int,
+        quantum: int,
+        tick: int,
+    ) -> None:
+        assert exact or schedule is Schedule.QUANTUM, "fast mode runs turns"
+        self.port, self.cpus = port, cpus
+        tasks = max((slot for own in slots for slot in own), default=-1) + 1
+        self.memory = Memory(tasks=tasks)
+        self.tables = TextTables(port)
+        self.ctl = np.zeros(s.CTL_WORDS, np.int64)
+        self.blocks = np.zeros((cpus, s.CPU_WORDS), np.int64)
+        self.frames = np.zeros((FRAME_POOL, s.FRAME_WORDS), np.int64)
+        self.tasks = np.zeros((max(tasks, 1), s.TASK_WORDS), np.int64)
+        self.call_rows = np.zeros((ROWS, s.CALL_WORDS), np.int64)
+        self.event_rows = np.zeros((ROWS, s.EVENT_WORDS), np.int64)
+        self.waits = np.zeros((_MAX_WAITS, s.WAIT_WORDS), np.int64)
+        self._script = np.zeros((1, 2), np.int64)
+        self._fill_control(exact=exact, schedule=schedule, seed=seed, quantum=quantum, tick=tick)
+        self._text = [page_aligned(TEXT_SIZE) for _ in range(cpus)]
+        self._uc = [self._make_cpu(index, slots[index]) for index in range(cpus)]
+        self.fetch = FetchModel(self, self._text, fetch)
+        self.frames[:-1, s.FRAME_BELOW] = np.arange(1, FRAME_POOL)
+        self.frames[-1, s.FRAME_BELOW] = -1
+        self.tasks[:, s.TASK_TOP] = -1
+        self.on_flush: Callable[[], None] = lambda: None
+
+    # --- making -------------------------------------------------------------------------------
+
+    def _fill_control(self, *, exact: bool, schedule: Schedule, seed: int, quantum: int, tick: int) -> None:
+        ctl, memory, tables = self.ctl, self.memory, self.tables
+        cpu, registers = engine_cpu(self.port), self.port.registers
+        ctl[s.CTL_CPUS] = self.cpus
+        for field, array in (
+            (s.CTL_CPU_BLOCKS, self.blocks), (s.CTL_DATA_HOST, memory.data),
+            (s.CTL_TEXT_HOST, memory.text), (s.CTL_INSN_INDEX, tables.index),
+            (s.CTL_LENGTH, tables.length), (s.CTL_CLASS, tables.classes),
+            (s.CTL_PROBE, tables.probe), (s.CTL_PROBE_TABLE, tables.probes),
+            (s.CTL_FRAMES, self.frames), (s.CTL_TASKS, self.tasks),
+            (s.CTL_CALL_ROWS, self.call_rows), (s.CTL_EVENT_ROWS, self.event_rows),
+            (s.CTL_WAITS, self.waits),
+        ):  # fmt: skip
+            ctl[field] = array.ctypes.data
+        for field, name in (
+            (s.CTL_EMU_START, "uc_emu_start"), (s.CTL_EMU_STOP, "uc_emu_stop"),
+            (s.CTL_REG_READ, "uc_reg_read"), (s.CTL_REG_WRITE, "uc_reg_write"),
+            (s.CTL_UC_CTL, "uc_ctl"),
+        ):  # fmt: skip
+            ctl[field] = function_address(name)
+        for field, name in (
+            (s.CTL_REG_PC, registers.pc), (s.CTL_REG_SP, registers.sp),
+            (s.CTL_REG_RESULT, registers.result), (s.CTL_REG_ARG0, registers.args[0]),
+            (s.CTL_REG_ARG1, registers.args[1]),
+        ):  # fmt: skip
+            ctl[field] = register_number(self.port, name)
+        ctl[s.CTL_REG_FLAGS], ctl[s.CTL_REG_LINK] = cpu.flags, cpu.link
+        ctl[s.CTL_REG_A], ctl[s.CTL_REG_B] = cpu.entry_a, cpu.entry_b
+        ctl[s.CTL_DATA_BASE], ctl[s.CTL_DATA_SIZE] = DATA_BASE, memory.data.size
+        ctl[s.CTL_TEXT_SIZE] = TEXT_SIZE
+        ctl[s.CTL_FRAME_COUNT] = FRAME_POOL
+        ctl[s.CTL_CALL_CAPACITY] = ctl[s.CTL_EVENT_CAPACITY] = ROWS
+        ctl[s.CTL_CALL_BUDGET] = ctl[s.CTL_INSN_BUDGET] = ctl[s.CTL_CYCLE_BUDGET] = UNLIMITED
+        ctl[s.CTL_RANDOM] = _scrambled(seed)
+        ctl[s.CTL_SCHEDULE], ctl[s.CTL_QUANTUM], ctl[s.CTL_TICK] = schedule, quantum, tick
+        ctl[s.CTL_PORT], ctl[s.CTL_EXACT] = cpu.hardware, exact
+        ctl[s.CTL_CURRENT] = ctl[s.CTL_ROUND] = -1
+        ctl[s.CTL_INTERRUPTIBLE] = 1
+        ctl[s.CTL_USER_BASE], ctl[s.CTL_USER_SIZE] = USER_TEXT.base, USER_TEXT.size
+        ctl[s.CTL_WINDOWS : s.CTL_WINDOWS + 9] = np.array(windows()).ravel()
+
+    def _make_cpu(self, index: int, slots: list[int]) -> Uc:
+        kind = engine_cpu(self.port)
+        uc = Uc(kind.arch, kind.mode)
+        if kind.model is not None:
+            uc.ctl_set_cpu_model(kind.model)
+        uc.ctl_set_tcg_buffer_size(TCG_BUFFER)
+        offset = 0
+        for window in TEXT_WINDOWS:
+            address = self._text[index].ctypes.data + offset
+            uc.mem_map_ptr(window.base, window.size, _READ | unicorn_const.UC_PROT_EXEC, address)
+            offset += window.size
+        self._map_data(uc, slots)
+        block = self.blocks[index]
+        block[s.CPU_CTL], block[s.CPU_INDEX] = self.ctl.ctypes.data, index
+        block[s.CPU_UC] = ctypes.cast(uc._uch, ctypes.c_void_p).value or 0
+        block[s.CPU_TOP] = block[s.CPU_EXPECTED] = -1
+        block[s.CPU_TEXT_HOST] = self._text[index].ctypes.data
+        block[s.CPU_NEXT_TICK] = self.ctl[s.CTL_TICK]
+        self._add_hooks(uc, block)
+        if kind.hardware == s.PORT_X86_64:
+            self._load_gdt(uc)
+        else:
+            uc.reg_write(arm64_const.UC_ARM64_REG_CP_REG, _SCR_EL3_RW)
+        return uc
+
+    def _map_data(self, uc: Uc, own: list[int]) -> None:
+        """Map data, with guard pages around the stacks of the CPU's own tasks."""
+        memory = self.memory
+        host, mapped = memory.data.ctypes.data - DATA_BASE, DATA_BASE
+        for slot in sorted(own):
+            base = STACKS_BASE + slot * SLOT_SIZE
+            if mapped < base:
+                uc.mem_map_ptr(mapped, base - mapped, _READ | _WRITE, host + mapped)
+            for low, high in (KERNEL_STACK, USER_STACK):
+                uc.mem_map_ptr(base + low, high - low, _READ | _WRITE, host + base + low)
+            mapped = base + SLOT_SIZE
+        if mapped < memory.stacks.end:
+            uc.mem_map_ptr(mapped, memory.stacks.end - mapped, _READ | _WRITE, host + mapped)
+
+    def _add_hooks(self, uc: Uc, block: NDArray[np.int64]) -> None:
+        user = ctypes.c_void_p(block.ctypes.data)
+        hooks: list[tuple[int, Any, tuple[ctypes.c_int, ...]]] = [
+            (unicorn_const.UC_HOOK_INTR, on_interrupt, ()),
+            (_ACCESS_FAULTS, on_fault, ()),
+        ]
+        if not self.ctl[s.CTL_EXACT]:
+            hooks.append((unicorn_const.UC_HOOK_BLOCK, on_block, ()))
+        if self.ctl[s.CTL_PORT] == s.PORT_X86_64:
+            hooks.append((unicorn_const.UC_HOOK_INSN, on_syscall, (ctypes.c_int(_X86_INS_SYSCALL),)))
+        for kind, function, extra in hooks:
+            handle = ctypes.c_size_t()
+            error = uclib.uc_hook_add(
+                uc._uch, ctypes.byref(handle), kind, ctypes.c_void_p(function.address), user,
+                ctypes.c_uint64(1), ctypes.c_uint64(0), *extra,
+            )  # fmt: skip
+            if error:
+                raise UcError(error)
+
+    def _load_gdt(self, uc: Uc) -> None:
+
+        table = DATA_BASE  # the first bytes of kernel data are the engine's
+        self.memory.data[: 8 * len(_GDT)].view(np.uint64)[:] = _GDT
+        uc.reg_write(x86_const.UC_X86_REG_GDTR, (0, table, 8 * len(_GDT) - 1, 0))
+        uc.reg_write(x86_const.UC_X86_REG_CS, 0x8)
+        for register in (x86_const.UC_X86_REG_SS, x86_const.UC_X86_REG_DS, x86_const.UC_X86_REG_ES):
+            uc.reg_write(register, 0x10)
+
+    # --- running ------------------------------------------------------------------------------
+
+    def run(self, *, calls: int = UNLIMITED, instructions: int = UNLIMITED, cycles: int = UNLIMITED) -> Stop:
+        """Run until something needs Python or a budget is used up, and return why.
+
+        Args:
+            calls: completed traced calls in all, since the machine was made.
+            instructions: executed ones of all CPUs, likewise.
+            cycles: local clock that every CPU has to reach.
+        """
+        ctl = self.ctl
+        ctl[s.CTL_CALL_BUDGET], ctl[s.CTL_INSN_BUDGET], ctl[s.CTL_CYCLE_BUDGET] = calls, instructions, cycles
+        while True:
+            if ctl[s.CTL_CALLS_DONE] >= calls:
+                self.on_flush()
+                return Stop.CALLS
+            run_loop(ctl.ctypes.data)
+            reason = Stop(int(ctl[s.CTL_STOP_REASON]))
+            if (
+                reason is Stop.FLUSH
+                or ctl[s.CTL_EVENT_COUNT] > ROWS // 2
+                or ctl[s.CTL_CALL_COUNT] > ROWS // 2
+            ):
+                self.on_flush()
+            if reason is not Stop.FLUSH:
+                return reason
+
+    @property
+    def stopped_cpu(self) -> int:
+        """Number of the CPU that the last stop concerns, -1 if none."""
+        return int(self.ctl[s.CTL_STOP_CPU])
+
+    @property
+    def stop_info(self) -> int:
+        """What the last stop brought along; see `Stop`."""
+        return int(self.ctl[s.CTL_STOP_INFO])
+
+    def script(self, turns: list[tuple[int, int]]) -> None:
+        """Run exactly (cpu, instructions) in this order from now on (``Schedule.SCRIPT``)."""
+        self._script = np.array(turns, np.int64).reshape(-1, 2)
+        self.ctl[s.CTL_SCRIPT], self.ctl[s.CTL_SCRIPT_SIZE] = self._script.ctypes.data, len(turns)
+        self.ctl[s.CTL_SCRIPT_AT] = 0
+
+    def set_schedule(self, schedule: Schedule) -> None:
+        """Choose who runs next from now on (exact mode)."""
+        assert self.ctl[s.CTL_EXACT], "fast mode runs turns"
+        self.ctl[s.CTL_SCHEDULE] = schedule
+        self.ctl[s.CTL_CURRENT] = -1
+        self.ctl[s.CTL_INTERRUPTIBLE] = 1
+
+    def set_vectors(self, *, sync: int, timer: int, reschedule: int, trap: int, syscall: int) -> None:
+        """Say where the guest's exception and interrupt entries are."""
+        self.ctl[s.CTL_VECTOR_SYNC : s.CTL_VECTOR_SYSCALL + 1] = (
+            sync,
+            timer,
+            reschedule,
+            trap,
+            syscall,
+        )
+
+    def start(
+        self, cpu: int, *, pc: int, argument: int, percpu: int, task: int, task_struct: int, clock: int = 0
+    ) -> None:
+        """Point a CPU at its first instruction.
+
+        Args:
+            argument: value of argument register 0.
+            percpu: guest address of its per-CPU area.
+            task: index of the task it starts as; ``task_struct`` its guest address.
+            clock: its local clock then, cycles.
+        """
+        block = self.blocks[cpu]
+        block[s.CPU_PC], block[s.CPU_PERCPU] = pc, percpu
+        block[s.CPU_TASK], block[s.CPU_TASK_STRUCT] = task, task_struct
+        block[s.CPU_CLOCK_OFFSET] = clock
+        self.write_register(cpu, self.port.registers.args[0], argument)
+
+    def interrupt(self, cpu: int, irq: int, *, sender: int = 0) -> None:
+        """Raise interrupt ``irq`` (``IRQ_*``) on a CPU; one that was halted wakes at the sender's time."""
+        block = self.blocks[cpu]
+        block[s.CPU_PENDING] |= irq
+        if block[s.CPU_HALTED]:
+            block[s.CPU_HALTED] = 0
+            block[s.CPU_CLOCK_OFFSET] += max(0, self.clock(sender) - self.clock(cpu))
+
+    def wait_for(self, conditions: list[tuple[int, int, bool]]) -> None:
+        """Keep the patching CPU waiting until every (address, value, at least) holds; see `Condition`."""
+        assert len(conditions) <= _MAX_WAITS, "one condition per CPU or task"
+        for row, (address, value, at_least) in zip(self.waits, conditions, strict=False):
+            row[:] = address, np.uint64(value).astype(np.int64), at_least
+        self.ctl[s.CTL_WAIT_COUNT] = len(conditions)
+
+    # --- looking ------------------------------------------------------------------------------
+
+    def read_register(self, cpu: int, name: str) -> int:
+        """Return a register by the port's name for it; the PC as the loop knows it."""
+        if name == self.port.registers.pc:
+            return int(self.blocks[cpu, s.CPU_PC])
+        return int(self._uc[cpu].reg_read(register_number(self.port, name)))
+
+    def interrupts_enabled(self, cpu: int) -> bool:
+        """Return whether a CPU takes interrupts now."""
+        return bool(interrupts_enabled(self.ctl, self.blocks[cpu]))
+
+    def write_register(self, cpu: int, name: str, value: int) -> None:
+        """Set a register by the port's name for it."""
+        self._uc[cpu].reg_write(register_number(self.port, name), value)
+
+    def clock(self, cpu: int) -> int:
+        """Return a CPU's local clock, cycles."""
+        return int(self.blocks[cpu, s.CPU_INSNS] + self.blocks[cpu, s.CPU_CLOCK_OFFSET])
+
+    def instructions(self) -> int:
+        """Return how many instructions all CPUs have executed."""
+        return int(self.ctl[s.CTL_INSNS_DONE])
+
+    def calls_done(self) -> int:
+        """Return how many traced calls have completed."""
+        return int(self.ctl[s.CTL_CALLS_DONE])
+
+    def take_rows(self) -> tuple[NDArray[np.void], NDArray[np.void]]:
+        """Return the calls and events recorded since the last time, and forget them."""
+        calls = calls_from_words(_unsigned(self.call_rows[: self.ctl[s.CTL_CALL_COUNT]]))
+        events = events_from_words(_unsigned(self.event_rows[: self.ctl[s.CTL_EVENT_COUNT]]))
+        self.ctl[s.CTL_CALL_COUNT] = self.ctl[s.CTL_EVENT_COUNT] = 0
+        return calls, events
+
+    def open_calls(self) -> NDArray[np.void]:
+        """Return the calls that have not returned, marked UNFINISHED, in order of entry."""
+        rows = []
+        for cpu in self.blocks:
+            self.tasks[cpu[s.CPU_TASK], s.TASK_TOP] = cpu[s.CPU_TOP]
+        for top in self.tasks[:, s.TASK_TOP]:
+            while top >= 0:
+                frame = self.frames[top]
+                if frame[s.FRAME_KIND] == s.FRAME_CALL:
+                    row = np.zeros(s.CALL_WORDS, np.int64)
+                    fill_call_row(row, frame)
+                    row[10] |= CallFlag.UNFINISHED
+                    rows.append(row)
+                top = frame[s.FRAME_BELOW]
+        rows.sort(key=lambda row: int(row[0]))
+        return calls_from_words(_unsigned(np.array(rows, np.int64).reshape(-1, s.CALL_WORDS)))
+
+    def protect(self, address: int, *, accessible: bool) -> None:
+        """Fence data pages off from every CPU, or give them back.
+
+        Args:
+            address: start of one page.
+        """
+        permissions = _READ | _WRITE if accessible else unicorn_const.UC_PROT_NONE
+        for uc in self._uc:
+            uc.mem_protect(address, PAGE_SIZE, permissions)
+
+
+_READ, _WRITE = unicorn_const.UC_PROT_READ, unicorn_const.UC_PROT_WRITE
+
+
+def _unsigned(rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+    return rows.view(np.uint64)
+
+
+def _scrambled(seed: int) -> np.int64:
+    """Spread a small seed over 64 bits, never 0 (SplitMix64's finaliser, Steele et al. 2014)."""
+    z = (seed * 0x9E3779B97F4A7C15 + 0x9E3779B97F4A7C15) & (1 << 64) - 1
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & (1 << 64) - 1
+    z = (z ^ z >> 27) * 0x94D049BB133111EB & (1 << 64) - 1
+    return np.uint64(z ^ z >> 31 or 1).astype(np.int64)

@@ -1,0 +1,209 @@
+"""The words that native code and Python share: one control block, one block per CPU, a few tables.
+
+Every block is an int64 array. Python names the fields with the constants below;
+native code uses the same constants, which Numba takes as literals.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+# --- control block ---------------------------------------------------------------------------
+CTL_CPUS = 0  # number of CPUs
+CTL_CPU_BLOCKS = 1  # host address of the CPU blocks, CPU_WORDS each
+CTL_EMU_START = 2
+CTL_EMU_STOP = 3
+CTL_REG_READ = 4
+CTL_REG_WRITE = 5
+CTL_UC_CTL = 6
+CTL_DATA_HOST = 8  # host address of guest data
+CTL_DATA_BASE = 9
+CTL_DATA_SIZE = 10
+CTL_TEXT_HOST = 11  # host address of coherent text
+CTL_TEXT_SIZE = 12
+CTL_INSN_INDEX = 13  # int32 per text byte: instructions that start before it
+CTL_LENGTH = 14  # uint8 per text byte: length of the instruction that starts there
+CTL_CLASS = 15  # uint8 per text byte: CLASS_* bits
+CTL_PROBE = 16  # int32 per text byte: row of the probe table, 0 = none
+CTL_PROBE_TABLE = 17  # (n, PROBE_WORDS) int64
+CTL_FRAMES = 18  # (CTL_FRAME_COUNT, FRAME_WORDS) int64: shadow call frames
+CTL_FRAME_COUNT = 19
+CTL_FREE_FRAME = 20  # first of the free list
+CTL_TASKS = 21  # (tasks, TASK_WORDS) int64
+CTL_CALL_ROWS = 22  # (CTL_CALL_CAPACITY, CALL_WORDS) int64
+CTL_CALL_COUNT = 23
+CTL_CALL_CAPACITY = 24
+CTL_EVENT_ROWS = 25  # (CTL_EVENT_CAPACITY, EVENT_WORDS) int64
+CTL_EVENT_COUNT = 26
+CTL_EVENT_CAPACITY = 27
+CTL_SEQUENCE = 28  # numbers entries, dispatches and events in the order they happen
+CTL_INTERRUPTIBLE = 29  # 1: the CPU whose turn it is has just landed, so it takes interrupts
+CTL_CALLS_DONE = 30
+CTL_CALL_BUDGET = 31  # stop when CTL_CALLS_DONE reaches it
+CTL_INSNS_DONE = 32  # all CPUs
+CTL_INSN_BUDGET = 33  # stop when CTL_INSNS_DONE reaches it
+CTL_CYCLE_BUDGET = 34  # stop when every CPU's clock has reached it
+CTL_RANDOM = 35  # xorshift64* state
+CTL_SCHEDULE = 36  # Schedule
+CTL_QUANTUM = 37  # mean instructions of a turn (Schedule.QUANTUM)
+CTL_TICK = 38  # cycles between timer interrupts, 0 = none
+CTL_PORT = 39  # PORT_*: the hardware's exception entry
+CTL_SCRIPT = 40  # (n, 2) int64: (cpu, instructions)
+CTL_SCRIPT_SIZE = 41
+CTL_SCRIPT_AT = 42
+CTL_STOP_REASON = 43  # Stop
+CTL_STOP_CPU = 44
+CTL_STOP_INFO = 45
+CTL_EXACT = 46  # 1: one instruction at a time
+CTL_FETCH = 47  # Fetch
+CTL_CURRENT = 48  # CPU whose turn it is, -1 = choose
+CTL_WAITS = 49  # (n, WAIT_WORDS) int64: what the patching CPU waits for
+CTL_WAIT_COUNT = 50
+CTL_REG_PC = 52  # Unicorn register numbers
+CTL_REG_SP = 53
+CTL_REG_RESULT = 54
+CTL_REG_FLAGS = 55
+CTL_REG_LINK = 56
+CTL_REG_ARG0 = 57
+CTL_REG_ARG1 = 58
+CTL_REG_A = 59  # x86-64: RCX; arm64: ELR_EL1
+CTL_REG_B = 60  # x86-64: R11; arm64: CP_REG (SPSR_EL1)
+CTL_VECTOR_SYNC = 64
+CTL_VECTOR_TIMER = 65
+CTL_VECTOR_RESCHEDULE = 66
+CTL_VECTOR_BREAKPOINT = 67
+CTL_VECTOR_SYSCALL = 68
+CTL_USER_BASE = 69
+CTL_USER_SIZE = 70
+CTL_WINDOWS = 72  # 3 x (base, size, offset)
+CTL_ROUND = 84  # CPU that ran last (Schedule.ROUND_ROBIN, LEAST_CLOCK)
+CTL_BREAK_CPU = 85  # who hit the last breakpoint
+CTL_BREAK_AT = 86  # its address, 0 = none yet
+CTL_WARNINGS = 87  # WARN and BUG events so far
+CTL_ROUND_CLOCK = 88  # clock that this round's CPUs are not ahead of (Schedule.LEAST_CLOCK)
+CTL_WORDS = 96
+
+# --- CPU block -------------------------------------------------------------------------------
+CPU_CTL = 0  # host address of the control block
+CPU_INDEX = 1
+CPU_UC = 2  # uc_engine *
+CPU_PC = 3
+CPU_INSNS = 4  # instructions executed
+CPU_CLOCK_OFFSET = 5  # clock = CPU_INSNS + this: time that passed while halted
+CPU_PENDING = 6  # IRQ_* bits
+CPU_HALTED = 7
+CPU_BLOCK_START = 8
+CPU_BLOCK_END = 9  # end of the instruction or block that ran last
+CPU_TURN_END = 10  # CPU_INSNS at which the turn ends
+CPU_EXCEPTION = 11  # Unicorn's exception number + 1, EXCEPTION_SYSCALL, or 0
+CPU_TOP = 12  # shadow frame on top, -1 = none
+CPU_EXPECTED = 13  # its return address
+CPU_TASK = 14  # task index
+CPU_TASK_BIAS = 15  # task's instructions = CPU_INSNS + this
+CPU_PERCPU = 16  # guest address of its percpu area
+CPU_NEXT_TICK = 17
+CPU_STOP = 18  # Stop requested by a landing, 0 = none
+CPU_STALE = 19  # number of its stale ranges
+CPU_STALE_RANGES = 20  # host address, (STALE_MAX, STALE_WORDS) int64
+CPU_TEXT_HOST = 21  # host address of its private text
+CPU_TASK_STRUCT = 22
+CPU_PAUSED = 23  # 1: stopped at a landing, before it
+CPU_FAULT_ADDRESS = 24  # of the last refused access
+CPU_SHADOW = 25  # 1: the instruction before holds interrupts off for one more
+CPU_SCRATCH = 32  # 4 words that uc_reg_read and uc_reg_write go through
+CPU_WORDS = 64
+
+IRQ_SYNC = 1
+IRQ_TIMER = 2
+IRQ_RESCHEDULE = 4
+
+EXCEPTION_SYSCALL = 1000
+
+# --- probe table -----------------------------------------------------------------------------
+PROBE_KIND, PROBE_A, PROBE_B = 0, 1, 2
+PROBE_WORDS = 4
+
+CLASS_SERIAL = 1  # the instruction here serialises
+CLASS_SERIAL_BEFORE = 2  # the instruction that ends here serialises
+CLASS_HALT = 4
+CLASS_SHADOW = 8  # no interrupt is taken right behind the instruction here
+
+PORT_X86_64, PORT_ARM64 = 0, 1
+
+# --- shadow frames ---------------------------------------------------------------------------
+(
+    FRAME_KIND, FRAME_BELOW, FRAME_SEQ, FRAME_CPU, FRAME_TASK, FRAME_SITE, FRAME_PARENT, FRAME_SP,
+    FRAME_TARGET, FRAME_PATCH, FRAME_STATE, FRAME_DEPTH, FRAME_FLAGS, FRAME_ENTER,
+    FRAME_DISPATCHED, FRAME_INSNS, FRAME_DISPATCH_SEQ,
+) = range(17)  # fmt: skip
+FRAME_WORDS = 17
+FRAME_CALL, FRAME_INTERRUPT = 0, 1
+
+TASK_TOP, TASK_INSNS, TASK_DEPTH = 0, 1, 2
+TASK_WORDS = 4
+
+CALL_WORDS = 16  # emu.trace.schema.CALLS, in its column order
+EVENT_WORDS = 8  # emu.trace.schema.EVENTS
+
+WAIT_ADDRESS, WAIT_VALUE, WAIT_AT_LEAST = 0, 1, 2
+WAIT_WORDS = 3
+
+STALE_OFFSET, STALE_SIZE, STALE_STAGE = 0, 1, 2
+STALE_WORDS = 3
+STALE_MAX = 64
+# Stages of one text store on its way to another CPU's fetch (x86-64 starts at STAGE_READY)
+STAGE_STORED, STAGE_CLEANING, STAGE_CLEANED, STAGE_INVALIDATING, STAGE_READY = range(5)
+
+
+class ProbeKind(IntEnum):
+    """What a landing at a probed address means."""
+
+    NONE = 0
+    ENTRY = 1  # a traced function is entered; A = its address
+    BODY = 2  # its own code behind the site; A = its address
+    VERSION = 3  # a replacement is entered; A = patch index
+    STEP = 4  # the patching CPU asks for its next operation
+    SEND_IPI = 5
+    SWITCH = 6  # current has changed
+    FLAG = 7  # A = flags to set in the call that is being dispatched (HOOKED: its trampoline is entered)
+    BREAK = 9  # a user's breakpoint
+    WARN = 10  # a trap that warns; A = its place
+    BUG = 11  # a trap that ends the run; A = its place
+
+
+class Stop(IntEnum):
+    """Why the loop came back."""
+
+    NONE = 0
+    CALLS = 1  # call budget reached
+    INSTRUCTIONS = 2  # instruction budget reached
+    CYCLES = 3
+    STEP = 4  # the patching CPU wants its next operation
+    FLUSH = 5  # a row buffer is nearly full
+    FAULT = 6  # the guest did something impossible; info = Unicorn's error number
+    BUG = 7  # a __bug_ place
+    BREAK = 8
+    IDLE = 9  # nothing can ever run again
+    SCRIPT = 10  # the scripted schedule is used up
+    FRAMES = 11  # more nested traced calls than there are shadow frames
+    EXCEPTION = 12  # an exception the kernel has no vector for; info = its number
+
+
+class Schedule(IntEnum):
+    """Who runs next."""
+
+    QUANTUM = 0  # least clock, turns of about CTL_QUANTUM instructions that end at landings
+    RANDOM = 1  # any CPU, one instruction
+    ROUND_ROBIN = 2  # one instruction each
+    LEAST_CLOCK = 3  # the CPU whose clock is furthest behind, one instruction
+    SCRIPT = 4  # (cpu, instructions) pairs
+
+
+class Fetch(IntEnum):
+    """When a CPU's instruction fetch sees another CPU's store to text before it synchronises."""
+
+    RANDOM = 0  # at some time, byte by byte (x86-64) or word by word (arm64)
+    STALE = 1  # as late as possible: at its synchronisation
+    EAGER = 2  # at once
+    HEAD = 3  # first byte of an instruction at once, the rest late
+    TAIL = 4  # the rest at once, the first byte late

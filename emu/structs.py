@@ -1,0 +1,313 @@
+"""Guest structs: one table gives the NumPy dtype and the assembler's equates.
+
+Member names are the kernel's. Offsets are klpemu's own (a kernel in miniature
+has no reason to carry 0x2640 bytes of ``task_struct``); what matters is that
+guest assembly and Python can never disagree about them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member of a guest struct.
+
+    Args:
+        offset: bytes from the start of the struct.
+        format: a NumPy scalar dtype string, little endian.
+        doc: what it holds.
+        count: number of consecutive elements.
+    """
+
+    offset: int
+    format: str
+    doc: str
+    count: int = 1
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole member."""
+        return np.dtype(self.format).itemsize * self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """A guest struct layout.
+
+    Args:
+        name: the kernel's struct name.
+        size: bytes, including tail padding.
+        prefix: what its equates start with.
+        members: by the kernel's member name; a dot in a name nests.
+    """
+
+    name: str
+    size: int
+    prefix: str
+    members: dict[str, Member] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        end, last = 0, "start"
+        for name, member in sorted(self.members.items(), key=lambda item: item[1].offset):
+            assert member.offset >= end, f"{self.name}.{name} overlaps {last}"
+            end, last = member.offset + member.size, name
+        assert end <= self.size, f"{self.name}.{last} ends at {end:#x}, past size {self.size:#x}"
+
+    @property
+    def dtype(self) -> np.dtype[np.void]:
+        """The NumPy structured dtype, ``itemsize == size``."""
+        return np.dtype(
+            {
+                "names": list(self.members),
+                "formats": [
+                    (m.format, (m.count,)) if m.count > 1 else m.format for m in self.members.values()
+                ],
+                "offsets": [m.offset for m in self.members.values()],
+                "itemsize": self.size,
+            }
+        )
+
+    def offset(self, member: str) -> int:
+        """Bytes from the start of the struct to ``member``."""
+        return self.members[member].offset
+
+    def equates(self) -> dict[str, int]:
+        """Assembler constants: ``<PREFIX>_<MEMBER>`` offsets and ``<PREFIX>_SIZE``."""
+        names = {
+            f"{self.prefix}_{name.upper().replace('.', '_')}": m.offset for name, m in self.members.items()
+        }
+        return names | {f"{self.prefix}_SIZE": self.size}
+
+
+def _words(names: str, docs: dict[str, str], start: int = 0) -> dict[str, Member]:
+    return {name: Member(start + 8 * i, "<u8", docs.get(name, name)) for i, name in enumerate(names.split())}
+
+
+PERCPU = Struct(
+    "percpu",
+    size=0x1000,
+    prefix="PCPU",
+    members=_words(
+        "current_task preempt_count cpu_number top_of_stack scratch0 scratch1 idle_task"
+        " need_resched jiffies rcu_qs sync_ack rq self online bad_results sched_count",
+        {
+            "current_task": "the task_struct that runs here",
+            "preempt_count": "PREEMPT_OFFSET, HARDIRQ_OFFSET and NMI_OFFSET units; 0 = preemptible",
+            "top_of_stack": "kernel stack pointer on entry from user text",
+            "scratch0": "entry code keeps the user stack pointer here",
+            "scratch1": "entry code keeps one register here",
+            "idle_task": "what runs when nothing else can",
+            "need_resched": "1: schedule at the next chance",
+            "jiffies": "ticks this CPU has taken",
+            "rcu_qs": "quiescent states passed: context switch, idle, user text",
+            "sync_ack": "sync IPIs answered, after serialising",
+            "rq": "the run queue's cursor: the task picked last; 0 = no task",
+            "self": "this area's own address",
+            "online": "1 once the CPU has booted",
+            "bad_results": "calls that came back with a wrong result, register or stack",
+            "sched_count": "context switches",
+        },
+    ),
+)
+
+TASK = Struct(
+    "task_struct",
+    size=0x200,
+    prefix="TASK",
+    members=_words(
+        "flags state stack sp pid cpu patch_state trace_recursion rq_next wake_at nvcsw nivcsw"
+        " pf_flags top_of_stack entry arg index work work_end work_cursor calls_done user_pc user_sp gate",
+        {
+            "flags": "thread_info.flags: TIF_* bits",
+            "state": "TASK_RUNNING, TASK_TIMED (until wake_at), TASK_ON_GATE (until *gate != 0), TASK_DEAD",
+            "stack": "lowest address of the kernel stack",
+            "sp": "saved stack pointer while switched out",
+            "patch_state": "signed: -1 idle (undefined), 0 unpatched, 1 patched",
+            "trace_recursion": "one bit per context: NMI 0, IRQ 1, SOFTIRQ 2, NORMAL 3, TRANSITION 4",
+            "rq_next": "next task of this CPU's ring",
+            "wake_at": "jiffies at which TASK_TIMED ends",
+            "nvcsw": "voluntary context switches",
+            "nivcsw": "involuntary ones",
+            "pf_flags": "PF_* bits",
+            "top_of_stack": "kernel stack pointer when empty",
+            "entry": "where a kernel thread starts",
+            "arg": "its argument",
+            "index": "row of this task in traces",
+            "work": "first CALL_ENTRY of its call table",
+            "work_end": "end of its call table",
+            "work_cursor": "next CALL_ENTRY",
+            "calls_done": "calls returned",
+            "user_pc": "where a user task starts",
+            "user_sp": "its stack",
+            "gate": "address of the u64 that a TASK_ON_GATE sleeper waits on",
+        },
+    )
+    | {"comm": Member(0x100, "S16", "name")},
+)
+
+CALL_ENTRY = Struct(
+    "call_entry",
+    size=0x80,
+    prefix="CALL",
+    members={
+        "fn": Member(0x00, "<u8", "the function to call"),
+        "args": Member(0x08, "<u8", "its arguments: registers first, then stack", 10),
+        "expected": Member(0x58, "<u8", "what the low 32 bits of its result must be"),
+    },
+)
+
+LIST_HEAD = Struct(
+    "list_head",
+    size=0x10,
+    prefix="LIST",
+    members={
+        "next": Member(0x0, "<u8", "next node, or the head"),
+        "prev": Member(0x8, "<u8", "previous node, or the head"),
+    },
+)
+
+KLP_FUNC = Struct(
+    "klp_func",
+    size=0x58,
+    prefix="KLP_FUNC",
+    members={
+        "old_name": Member(0x00, "<u8", "address of the NUL-terminated name"),
+        "new_func": Member(0x08, "<u8", "address of the replacement; 0 in a nop"),
+        "old_sympos": Member(0x10, "<u8", "which of several equal names, from 1; 0 = the only one"),
+        "old_func": Member(0x18, "<u8", "address of the traced function"),
+        "node.next": Member(0x20, "<u8", "klp_object.func_list"),
+        "node.prev": Member(0x28, "<u8", "klp_object.func_list"),
+        "stack_node.next": Member(0x30, "<u8", "older entry of klp_ops.func_stack"),
+        "stack_node.prev": Member(0x38, "<u8", "newer entry"),
+        "old_size": Member(0x40, "<u8", "bytes of the original"),
+        "new_size": Member(0x48, "<u8", "bytes of the replacement"),
+        "nop": Member(0x50, "u1", "1 in a replace patch that restores the original"),
+        "patched": Member(0x51, "u1", "1 while on a func_stack"),
+        "transition": Member(0x52, "u1", "1 while a task may still take either version"),
+    },
+)
+
+KLP_OBJECT = Struct(
+    "klp_object",
+    size=0x60,
+    prefix="KLP_OBJECT",
+    members={
+        "name": Member(0x00, "<u8", "address of the name; 0 = vmlinux"),
+        "funcs": Member(0x08, "<u8", "the array the patch module brought"),
+        "func_list.next": Member(0x10, "<u8", "static and dynamic funcs"),
+        "func_list.prev": Member(0x18, "<u8", "last one"),
+        "node.next": Member(0x20, "<u8", "klp_patch.obj_list"),
+        "node.prev": Member(0x28, "<u8", "klp_patch.obj_list"),
+        "mod": Member(0x30, "<u8", "the loaded module; 0 = vmlinux or not loaded"),
+        "callbacks.pre_patch": Member(0x38, "<u8", "non-zero: there is one"),
+        "callbacks.post_patch": Member(0x40, "<u8", "non-zero: there is one"),
+        "callbacks.pre_unpatch": Member(0x48, "<u8", "non-zero: there is one"),
+        "callbacks.post_unpatch": Member(0x50, "<u8", "non-zero: there is one"),
+        "dynamic": Member(0x58, "u1", "1: synthesised by an atomic replace"),
+        "patched": Member(0x59, "u1", "1: its funcs are in place"),
+        "post_unpatch_enabled": Member(0x5A, "u1", "1: pre_patch ran, so post_unpatch may"),
+    },
+)
+
+KLP_PATCH = Struct(
+    "klp_patch",
+    size=0x48,
+    prefix="KLP_PATCH",
+    members={
+        "mod": Member(0x00, "<u8", "the patch module"),
+        "objs": Member(0x08, "<u8", "the array it brought"),
+        "list.next": Member(0x10, "<u8", "global klp_patches"),
+        "list.prev": Member(0x18, "<u8", "global klp_patches"),
+        "obj_list.next": Member(0x20, "<u8", "static and dynamic objects"),
+        "obj_list.prev": Member(0x28, "<u8", "last one"),
+        "states": Member(0x30, "<u8", "array of klp_state; 0 = none"),
+        "replace": Member(0x38, "u1", "1: atomic replace"),
+        "enabled": Member(0x39, "u1", "what sysfs shows"),
+        "forced": Member(0x3A, "u1", "1: a transition was forced"),
+    },
+)
+
+FTRACE_OPS = Struct(
+    "ftrace_ops",
+    size=0x48,
+    prefix="FTRACE_OPS",
+    members={
+        "func": Member(0x00, "<u8", "the handler"),
+        "next": Member(0x08, "<u8", "ftrace_ops_list; ftrace_list_end ends it"),
+        "flags": Member(0x10, "<u8", "FTRACE_OPS_FL_*"),
+        "private": Member(0x18, "<u8", "for the handler"),
+        "filter_hash": Member(0x20, "<u8", "address of an FTRACE_HASH; 0 = empty"),
+        "trampoline": Member(0x28, "<u8", "private copy of the caller; 0 = none"),
+        "trampoline_size": Member(0x30, "<u8", "bytes"),
+        "hits": Member(0x38, "<u8", "counted by the shipped counting handler"),
+    },
+)
+
+FTRACE_HASH = Struct(
+    "ftrace_hash",
+    size=0x108,
+    prefix="FTRACE_HASH",
+    members={
+        "count": Member(0x00, "<u8", "number of sites"),
+        "ips": Member(0x08, "<u8", "their addresses, in no order", 32),
+    },
+)
+
+KLP_OPS = Struct(
+    "klp_ops",
+    size=0x68,
+    prefix="KLP_OPS",
+    members={
+        "node.next": Member(0x00, "<u8", "global klp_ops list"),
+        "node.prev": Member(0x08, "<u8", "global klp_ops list"),
+        "func_stack.next": Member(0x10, "<u8", "newest klp_func"),
+        "func_stack.prev": Member(0x18, "<u8", "oldest klp_func"),
+        "fops": Member(0x20, "<u8", "the ftrace_ops, in place", FTRACE_OPS.size // 8),
+    },
+)
+
+CONSTANTS: dict[str, int] = {
+    # thread_info.flags bit numbers. Source: arch/x86/include/asm/thread_info.h (6.1)
+    "TIF_PATCH_PENDING": 13,
+    # preempt_count units. Source: include/linux/preempt.h
+    "PREEMPT_OFFSET": 0x1,
+    "HARDIRQ_OFFSET": 0x10000,
+    "NMI_OFFSET": 0x100000,
+    # task_struct.state (ours: a miniature needs four)
+    "TASK_RUNNING": 0,
+    "TASK_TIMED": 1,
+    "TASK_ON_GATE": 2,
+    "TASK_DEAD": 3,
+    # Source: include/linux/sched.h
+    "PF_IDLE": 0x2,
+    "PF_KTHREAD": 0x200000,
+    # patch_state. Source: include/linux/livepatch.h (6.1: KLP_UNDEFINED, now KLP_TRANSITION_IDLE)
+    "KLP_IDLE": -1,
+    "KLP_UNPATCHED": 0,
+    "KLP_PATCHED": 1,
+    # task_struct.trace_recursion bits. Source: include/linux/trace_recursion.h, as reordered in 6.1
+    "TRACE_NMI_BIT": 0,
+    "TRACE_IRQ_BIT": 1,
+    "TRACE_SOFTIRQ_BIT": 2,
+    "TRACE_NORMAL_BIT": 3,
+    "TRACE_TRANSITION_BIT": 4,
+}
+"""Constants that assembly and Python share, by the kernel's names."""
+
+GUEST_STRUCTS = (
+    PERCPU, TASK, CALL_ENTRY, LIST_HEAD, KLP_FUNC, KLP_OBJECT, KLP_PATCH, FTRACE_OPS, FTRACE_HASH,
+    KLP_OPS,
+)  # fmt: skip
+"""Layouts every port shares; pt_regs and ftrace_regs live in ``emu.arch.<port>``."""
+
+
+def shared_equates() -> dict[str, int]:
+    """Return the assembler constants of every shared struct and of `CONSTANTS`."""
+    equates = dict(CONSTANTS)
+    for struct in GUEST_STRUCTS:
+        equates |= struct.equates()
+    return equates

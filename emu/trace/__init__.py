@@ -1,0 +1,54 @@
+"""Recorded runs: the columns of a trace, writing it, loading it."""
+
+from emu.trace.digest import TraceDigest, digest_of
+from emu.trace.errors import (
+    NewerSchemaError,
+    NotARunError,
+    RunDirectoryTakenError,
+    RunFileError,
+    RunWriteError,
+)
+from emu.trace.meta import Meta, MetaChanges, PatchEntry, Symbol, TaskEntry, Versions
+from emu.trace.npy import NpyAppender
+from emu.trace.reader import load_run
+from emu.trace.recorder import MemoryRecorder, Recorder
+from emu.trace.run import Run
+from emu.trace.schema import (
+    CALLS,
+    EVENTS,
+    NOT_DISPATCHED,
+    CallFlag,
+    EventKind,
+    calls_from_words,
+    events_from_words,
+)
+from emu.trace.writer import RunWriter
+
+__all__ = [
+    "CALLS",
+    "EVENTS",
+    "NOT_DISPATCHED",
+    "CallFlag",
+    "EventKind",
+    "MemoryRecorder",
+    "Meta",
+    "MetaChanges",
+    "NewerSchemaError",
+    "NotARunError",
+    "NpyAppender",
+    "PatchEntry",
+    "Recorder",
+    "Run",
+    "RunDirectoryTakenError",
+    "RunFileError",
+    "RunWriteError",
+    "RunWriter",
+    "Symbol",
+    "TaskEntry",
+    "TraceDigest",
+    "Versions",
+    "calls_from_words",
+    "digest_of",
+    "events_from_words",
+    "load_run",
+]

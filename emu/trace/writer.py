@@ -1,0 +1,180 @@
+"""The run directory, written while the run goes on: chunks to disk, never a whole trace in memory."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emu.trace.digest import TraceDigest
+from emu.trace.errors import RunDirectoryTakenError, RunFileError, RunWriteError
+from emu.trace.meta import SCHEMA_FAMILY, Meta, MetaChanges, Symbol, with_changes
+from emu.trace.npy import NpyAppender
+from emu.trace.reader import CALLS_FILE, EVENTS_FILE, LOG_FILE, META_FILE, SYMBOLS_FILE, load_run, read_json
+from emu.trace.recorder import finish_meta, log_lines, started_meta
+from emu.trace.run import Run
+from emu.trace.schema import CALLS, EVENTS
+
+
+class RunWriter:
+    """A `Recorder` that writes a run directory.
+
+    ``meta.json`` says ``complete: false`` from before the first row until after the last, so a run
+    that was killed is never taken for a finished one, and what it wrote can be loaded. A run that is
+    already there is replaced; its files are unlinked, not truncated, so who has it mapped keeps it.
+
+    Args:
+        directory: made if missing; must be empty or hold a run.
+        meta: parameters and tables of the run; what the recorder knows better is overwritten.
+
+    Raises:
+        RunDirectoryTakenError: something else is there.
+        RunWriteError: on any method, what the operating system says.
+    """
+
+    def __init__(self, directory: Path | str, meta: Meta) -> None:
+        self.directory = Path(directory)
+        self._meta = started_meta(meta)
+        self._digest = TraceDigest()
+        self._open = True
+        _claim(self.directory)
+        try:
+            self._write_json(META_FILE, self._meta)
+            for name in (CALLS_FILE, EVENTS_FILE, SYMBOLS_FILE, LOG_FILE):
+                (self.directory / name).unlink(missing_ok=True)
+            self._log: TextIO = (self.directory / LOG_FILE).open(
+                "x", encoding="utf-8", errors="backslashreplace", newline="\n", buffering=1
+            )
+        except OSError as error:
+            raise RunWriteError(self.directory, error.strerror or str(error)) from error
+        self._write_json(SYMBOLS_FILE, {})
+        self._calls = NpyAppender(self.directory / CALLS_FILE, CALLS)
+        self._events = NpyAppender(self.directory / EVENTS_FILE, EVENTS)
+
+    def __enter__(self) -> Self:
+        """Return the writer itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the files; only `finish` completes a run."""
+        self.close()
+
+    @property
+    def calls(self) -> NDArray[np.void]:
+        """The calls so far, dtype `CALLS`, as a read-only memory map."""
+        return self._calls.rows()
+
+    @property
+    def events(self) -> NDArray[np.void]:
+        """The events so far, dtype `EVENTS`, likewise."""
+        return self._events.rows()
+
+    def add_calls(self, rows: NDArray[np.void]) -> None:
+        """Write rows of dtype `CALLS`."""
+        self._require_open()
+        self._calls.append(rows)
+        self._digest.add_calls(rows)
+
+    def add_events(self, rows: NDArray[np.void]) -> None:
+        """Write rows of dtype `EVENTS`."""
+        self._require_open()
+        self._events.append(rows)
+        self._digest.add_events(rows)
+
+    def add_log(self, line: str) -> None:
+        """Write one line of the kernel log."""
+        self._require_open()
+        try:
+            for text in log_lines(line):
+                self._log.write(f"{text}\n")
+        except OSError as error:
+            raise RunWriteError(self.directory / LOG_FILE, error.strerror or str(error)) from error
+
+    def set_symbols(self, symbols: Mapping[str, Symbol]) -> None:
+        """Replace the symbol table."""
+        self._require_open()
+        self._write_json(SYMBOLS_FILE, {name: list(symbol) for name, symbol in symbols.items()})
+
+    def update_meta(self, changes: MetaChanges) -> None:
+        """Note what became known, so that a killed run can tell it too."""
+        self._require_open()
+        self._require_own()
+        self._meta = with_changes(self._meta, changes)
+        self._write_json(META_FILE, self._meta)
+
+    def run(self) -> Run:
+        """Return what was recorded so far, as loaded from the files; later rows do not change it."""
+        if not self._open:
+            return load_run(self.directory)
+        self._require_own()
+        return replace(load_run(self.directory), notes=())  # that it goes on is nothing to warn of
+
+    def finish(self, changes: MetaChanges) -> Run:
+        """Complete the run, close its files and return it as loaded from them."""
+        self._require_open()
+        self._require_own()
+        self._meta = with_changes(self._meta, changes)
+        finish_meta(self._meta, self._calls.count, self._digest)
+        self._calls.sync()
+        self._events.sync()
+        self.close()
+        self._write_json(META_FILE, self._meta)
+        return load_run(self.directory)
+
+    def close(self) -> None:
+        """Close the files; a run that was not finished stays an incomplete one."""
+        self._open = False
+        self._calls.close()
+        self._events.close()
+        self._log.close()
+
+    def _require_open(self) -> None:
+        if not self._open:
+            raise ValueError("the run is finished or closed; nothing can be added to it")
+
+    def _require_own(self) -> None:
+        if not (self._calls.owns_path() and self._events.owns_path()):
+            raise RunDirectoryTakenError(self.directory, "another run has replaced this one meanwhile")
+
+    def _write_json(self, name: str, value: object) -> None:
+        """Replace a file at once: a reader sees the old contents or the new, nothing between."""
+        path, temporary = self.directory / name, self.directory / f".{name}.new"
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                json.dump(value, file, indent=1 if name == META_FILE else None)
+                file.write("\n")
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError as error:
+            raise RunWriteError(path, error.strerror or str(error)) from error
+
+
+def _claim(directory: Path) -> None:
+    """Make the directory, or raise if what is there is not ours to replace."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        taken = any(directory.iterdir())
+    except (FileExistsError, NotADirectoryError) as error:
+        raise RunDirectoryTakenError(directory, "a file is in the way") from error
+    except OSError as error:
+        raise RunWriteError(directory, error.strerror or str(error)) from error
+    if not taken:
+        return
+    try:
+        meta = read_json(directory / META_FILE)
+    except RunFileError:
+        meta = None
+    schema = meta.get("schema") if isinstance(meta, dict) else None
+    if not isinstance(schema, str) or not schema.startswith(SCHEMA_FAMILY):
+        raise RunDirectoryTakenError(directory, "it is not empty and does not hold a klpemu run")

@@ -1,0 +1,496 @@
+"""Two CPUs moved by hand: CPU0 installs, CPU1 calls, and a test says who runs the next instruction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emu.build.contents import Call
+from emu.ftrace import enabled_functions
+from emu.kernel.installer import Job
+from emu.lab.machine import Machine
+from emu.lab.report import StopReport
+from emu.livepatch import Func, Object, Patch
+from emu.machine import state as s
+from emu.machine.operations import Operation
+from emu.machine.state import IRQ_TIMER, ProbeKind, Schedule, Stop
+from emu.structs import CONSTANTS, PERCPU, TASK
+from emu.trace.schema import EventKind
+
+CALLS = {
+    "mini_leaf": Call(fn="mini_leaf", args=(41,), expected=42),
+    "mini_nested": Call(fn="mini_nested", args=(10, 20), expected=32),
+    "target_sum": Call(fn="target_sum", args=(3, 4), expected=7),
+    "mini_landing": Call(fn="mini_landing", args=(7,), expected=21),
+}
+PATCHER, CALLER = 0, 1
+LONG = 1 << 40
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """One way of entering a traced function."""
+
+    arch: str
+    call_ops: bool = False
+
+    def __str__(self) -> str:
+        return self.arch + ("-call_ops" if self.call_ops else "")
+
+
+SCHEMES = (Scheme("x86_64"), Scheme("arm64"), Scheme("arm64", call_ops=True))
+FETCHES = {"x86_64": ("stale", "eager", "head", "tail"), "arm64": ("stale", "eager")}
+"""What each port's fetch may do before it synchronises; on arm64 a word is fetched whole."""
+
+
+class GuestWentWrongError(Exception):
+    """The guest stopped where it must not."""
+
+    def __init__(self, report: StopReport) -> None:
+        super().__init__("\n".join(report.lines()))
+        self.report = report
+
+
+class NeverEndsError(AssertionError):
+    """The installation waits for something that never comes."""
+
+
+class Lockstep:
+    """A machine of two CPUs at rest: the patch module is in place, nothing is patched, CPU1 is between calls.
+
+    Args:
+        scheme: port and entry scheme.
+        fetch: how early CPU1 sees text pokes.
+        functions: those that CPU1 calls, in turn.
+        patched: those that the patch replaces; by default all that are called.
+        workers: tasks on CPU1 that make the calls.
+        traced: each function has a counting handler from the beginning.
+        below: another patch of the same functions is enabled already.
+        late: a function of module "target", which is not loaded, to have a replacement for.
+        drop: installation steps to leave out from now on.
+    """
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        *,
+        fetch: str = "stale",
+        functions: Sequence[str] = ("mini_leaf", "mini_landing"),
+        patched: Sequence[str] | None = None,
+        workers: int = 1,
+        traced: bool = False,
+        below: bool = False,
+        late: str = "",
+        drop: Sequence[str] = (),
+    ) -> None:
+        self.machine = machine = Machine(
+            arch=scheme.arch, call_ops=scheme.call_ops, cpus=2, workers=workers, users=0, mode="exact",
+            schedule="round-robin", fetch=fetch, tick=0,
+        )  # fmt: skip
+        self.kernel, self.engine = machine.kernel, machine.kernel.engine
+        self.functions, covered = tuple(functions), tuple(patched or functions)
+        self.engine.set_schedule(Schedule.SCRIPT)
+        self.engine.tables.set_probe(machine.kallsyms.address_of("cond_resched"), ProbeKind.BREAK)
+        for task in self.kernel.tasks:
+            if task.comm.startswith("worker") and task.cpu == PATCHER:
+                self.engine.memory.store(task.struct + TASK.offset("state"), CONSTANTS["TASK_DEAD"])
+        self.offer(functions)
+        self._load_replacements(covered, late)
+        self.patch = Patch("again", (self._object(None, covered),))
+        self._late = Patch("late", (self._object("target", (late,)),)) if late else self.patch
+        self.sites = {
+            name: machine.ftrace.sites.locate(machine.kallsyms.address_of(name)) for name in covered
+        }
+        self.last_operation, self.below, self._scripted = "", below, -1
+        self._seen: dict[str, set[bytes]] = {name: set() for name in self.sites}
+        self.kernel.installer.on_operation = self._note
+        self.handle = 0
+        self._sync_answer = 0
+        self._rest = machine.kallsyms.address_of("cond_resched")
+        self._forget_entries()
+        self.call()
+        if traced:
+            for name in functions:
+                self.finish_job(machine.tracing.add(name))
+        if below:
+            self.finish_job(self._submit_enable(Patch("below", self.patch.objects)))
+        self.call()
+        self.take_rows()
+        self.kernel.installer.dropped = frozenset(drop)
+
+    def offer(self, functions: Sequence[str]) -> None:
+        """Have CPU1 call these functions from now on, in turn."""
+        kallsyms = self.machine.kallsyms
+        owners = (None, *kallsyms.objects())
+        found = {name: next(s for o in owners for s in kallsyms.find(o, name)) for name in functions}
+        self.kernel.offer_calls([(CALLS[name], symbol.address) for name, symbol in found.items()])
+
+    def _object(self, owner: str | None, functions: Sequence[str]) -> Object:
+        find = self.machine.kallsyms.find
+        return Object(owner, tuple(Func(name, find("lp", f"lp_{name}")[0].address) for name in functions))
+
+    def _load_replacements(self, functions: Sequence[str], late: str) -> None:
+        objects = [Object(None, tuple(Func(name, f"lp_{name}") for name in functions))]
+        if late:
+            objects.append(Object("target", (Func(late, f"lp_{late}"),)))
+        handle = self.machine.livepatch.enable(Patch("lp", tuple(objects)))
+        self.finish(handle.settled)
+        assert handle.result == 0
+        handle.disable()
+        self.finish(handle.settled)
+        self._run([(PATCHER, 2_000)], Stop.SCRIPT)  # its driver goes to sleep
+
+    def _forget_entries(self) -> None:
+        """Clear what the breakpoint handler looks in, as after boot: leftovers look like what comes."""
+        shield = self.machine.port.tracing.shield
+        if shield:
+            (symbol,) = self.machine.kallsyms.find(None, shield)
+            self.engine.memory.write(symbol.address, bytes(symbol.size))
+
+    def _note(self, operation: Operation) -> None:
+        self.last_operation = operation.what
+
+    # --- moving -------------------------------------------------------------------------------
+
+    def _run(self, turns: list[tuple[int, int]], until: Stop) -> None:
+        self.engine.script(turns)
+        self._scripted = -1
+        while True:
+            reason = self.engine.run()
+            if reason is Stop.STEP:
+                self.kernel.installer.step()
+            elif reason is until:
+                return
+            elif reason is not Stop.BREAK:
+                raise GuestWentWrongError(self.machine._stop(reason))
+
+    def step(self, cpu: int) -> None:
+        """Let ``cpu`` run one instruction; if that asks for an operation, play it."""
+        self._run([(cpu, 1)], Stop.SCRIPT)
+
+    def step_and_call(self) -> None:
+        """One instruction of the patching CPU, then one whole call on the other."""
+        self._run([(PATCHER, 1), (CALLER, LONG)], Stop.BREAK)
+
+    def call(self) -> None:
+        """Let CPU1 make one whole call: up to where it is between calls again."""
+        self._run([(CALLER, LONG)], Stop.BREAK)
+
+    def let_schedule(self) -> None:
+        """Have CPU1's task call ``schedule`` after the call it is in: the way out of every grace period."""
+        self.engine.memory.store(self.kernel.percpu[CALLER] + PERCPU.offset("need_resched"), 1)
+
+    def play_one(self) -> None:
+        """Let CPU0 run up to where it has played its next operation, or polled once while it waits."""
+        if self._scripted != PATCHER:
+            self.engine.script([(PATCHER, LONG)])
+            self._scripted = PATCHER
+        reason = self.engine.run(instructions=self.engine.instructions() + 100)
+        if reason is Stop.STEP:
+            self.kernel.installer.step()
+        elif reason is not Stop.INSTRUCTIONS:
+            raise GuestWentWrongError(self.machine._stop(reason))
+
+    def answer_sync(self) -> None:
+        """Let CPU1 take the sync interrupt, if it can now, and come back to where it is."""
+        pc = self._pc()
+        self.step(CALLER)
+        if self.engine.blocks[CALLER, s.CPU_PENDING]:
+            return
+        if self._sync_answer:
+            self._run([(CALLER, self._sync_answer)], Stop.SCRIPT)
+        else:
+            while self._pc() != pc:
+                self.step(CALLER)
+                self._sync_answer += 1
+        assert self._pc() == pc, "the way through the interrupt is always as long"
+
+    def go_on_until_served(self) -> None:
+        """Let CPU1 go on, by an instruction or an interrupt at a time, until nothing waits for it."""
+        for _ in range(5_000):
+            if not self.waits_in_vain:
+                return
+            if self.waits_for_grace:
+                if self.between_calls:
+                    self.let_schedule()
+                self.step(CALLER)
+            else:
+                self.answer_sync()
+        raise AssertionError(f"CPU1 never serves {self.kernel.installer.waiting_for}")
+
+    def _pc(self) -> int:
+        return self.engine.read_register(CALLER, self.machine.port.registers.pc)
+
+    def step_into(self, symbol: str) -> None:
+        """Let CPU1 go on to the first instruction of the newest text that is called ``symbol``."""
+        kallsyms = self.machine.kallsyms
+        found = [kallsyms.find(owner, symbol) for owner in (None, *kallsyms.objects())]
+        address = max(s.address for symbols in found for s in symbols)
+        for _ in range(1_000):
+            if self._pc() == address:
+                return
+            self.step(CALLER)
+        raise AssertionError(f"CPU1 does not come by {symbol}")
+
+    def preempt(self) -> None:
+        """Let CPU1's timer take it from its task, and the next task come to between two calls."""
+        self.engine.interrupt(CALLER, IRQ_TIMER)
+        self.call()
+
+    @property
+    def between_calls(self) -> bool:
+        """Whether CPU1 is between two calls."""
+        return self._pc() == self._rest
+
+    def keep_waiting(self, rounds: int) -> None:
+        """Give up on an installation that has taken so many rounds."""
+        if rounds > 20_000:
+            installer = self.kernel.installer
+            raise NeverEndsError(f"never ends: waits in {installer.waiting_for!r} for {installer.unmet()}")
+
+    @property
+    def waits_in_vain(self) -> bool:
+        """Whether the installation waits for something that only CPU1 can bring about."""
+        return bool(self.kernel.installer.unmet())
+
+    @property
+    def waits_for_grace(self) -> bool:
+        """Whether that is a grace period."""
+        return self.waits_in_vain and not self.kernel.installer.waiting_for.startswith(
+            ("sync after", "ftrace_sync")
+        )
+
+    # --- installing ---------------------------------------------------------------------------
+
+    def submit_enable(self) -> Job[int]:
+        """Ask for the patch to be enabled."""
+        return self._submit_enable(self.patch)
+
+    def submit_enable_late(self) -> Job[int]:
+        """Ask for the patch of the late module's function to be enabled."""
+        return self._submit_enable(self._late)
+
+    def _submit_enable(self, patch: Patch) -> Job[int]:
+        def body() -> int:
+            self.handle = self.machine.livepatch.core.enable(patch, number=1)
+            return min(self.handle, 0)
+
+        return self.kernel.installer.submit("enable", body)
+
+    def submit_disable(self) -> Job[int]:
+        """Ask for the patch to be disabled and its module unloaded."""
+
+        def body() -> int:
+            core = self.machine.livepatch.core
+            return core.disable(self.handle) or core.unload(self.handle)
+
+        return self.kernel.installer.submit("disable", body)
+
+    def finish_job(self, job: Job[int]) -> None:
+        """Play the rest of ``job``, which must succeed."""
+        self.finish(lambda: job.done)
+        assert job.result() == 0
+
+    def finish(self, done: Callable[[], bool]) -> None:
+        """Play on until ``done``, CPU1 making calls and scheduling as needed."""
+        for _ in range(10_000):
+            if done():
+                return
+            self._run([(PATCHER, 200)], Stop.SCRIPT)
+            if self.waits_in_vain:
+                self.let_schedule()
+                self.call()
+        raise AssertionError("the installation never ends")
+
+    # --- looking ------------------------------------------------------------------------------
+
+    def take_rows(self) -> tuple[NDArray[np.void], NDArray[np.void]]:
+        """Return the calls and events since the last time."""
+        return self.engine.take_rows()
+
+    def text_seen(self) -> dict[str, bytes]:
+        """Return the bytes that CPU1 fetches at each patched site."""
+        size = self.machine.port.site.poke_size
+        return {name: self.engine.fetch.seen_by(CALLER, site, size) for name, site in self.sites.items()}
+
+    def look(self) -> None:
+        """Note what CPU1 fetches at each patched site now."""
+        for name, code in self.text_seen().items():
+            self._seen[name].add(code)
+
+    def take_seen(self) -> dict[str, set[bytes]]:
+        """Return what CPU1 could fetch at each patched site since the last time."""
+        seen, self._seen = self._seen, {name: set() for name in self.sites}
+        return seen
+
+    def text_held(self) -> dict[str, bytes]:
+        """Return the bytes that memory holds at each patched site."""
+        size = self.machine.port.site.poke_size
+        return {name: self.engine.memory.read(site, size) for name, site in self.sites.items()}
+
+    def live_objects(self) -> list[tuple[str, int]]:
+        """Return name and size of everything on the heap, and how many text blocks are in use."""
+        heap = sorted((found.what, found.size) for found in self.kernel.heap.live())
+        return heap + [(area.area.name, len(area.live())) for area in self.machine.text_areas]
+
+    def registered(self) -> list[str]:
+        """Return the sites that are on, as ``enabled_functions`` shows them."""
+        return enabled_functions(self.machine.ftrace)
+
+    def complaints(self) -> list[str]:
+        """Return what went wrong without stopping the guest."""
+        found = []
+        if self.machine.bad_results():
+            found.append(f"{self.machine.bad_results()} calls with a wrong result, register or stack pointer")
+        if self.kernel.warnings():
+            found.append(f"{self.kernel.warnings()} WARNs")
+        return found
+
+
+def event_seq(events: NDArray[np.void], kind: EventKind) -> int:
+    """Return the number of the first event of a kind."""
+    return int(events["seq"][events["kind"] == kind][0])
+
+
+class Promises:
+    """What calls must keep while the patch is enabled or disabled, one enabling or disabling at a time."""
+
+    def __init__(self, machine: Lockstep) -> None:
+        self._machine = machine
+        address = machine.machine.kallsyms.address_of
+        self._patched = {address(name): name for name in machine.sites}
+        self._text = machine.text_held()
+
+    def check(self, *, enabled: bool) -> int:
+        """Check and count the calls since the last time; ``enabled`` is what it ended with."""
+        calls, events = self._machine.take_rows()
+        begin = event_seq(events, EventKind.ENABLE if enabled else EventKind.DISABLE)
+        settled = event_seq(events, EventKind.SETTLED)
+        self._check_text()
+        for site, name in self._patched.items():
+            own = calls[calls["site"] == site]
+            new = (own["patch"] == 1) == enabled
+            if self._machine.below:  # there is a replacement with and without this patch
+                assert (own["patch"] == 1).all()
+                continue
+            assert not new[own["dispatch_seq"] < begin].any(), f"{name}: a call had switched before it began"
+            late = own["seq"][~new & (own["seq"] > settled)]
+            if len(late):
+                raise BrokenPromiseError(
+                    f"{name}: {len(late)} calls entered after it settled ran the wrong version"
+                )
+            for task in np.unique(own["task"]):
+                rows = np.flatnonzero(own["task"] == task)
+                rows = rows[np.argsort(own["dispatch_seq"][rows])]
+                flips = np.count_nonzero(np.diff(new[rows].astype(np.int8)))
+                assert flips <= 1, f"{name}: task {task} changed versions {flips} times"
+        complaints = self._machine.complaints()
+        assert not complaints, complaints
+        return len(calls)
+
+    def _check_text(self) -> None:
+        """Check that CPU1 could fetch no mixture: only the old, the new, or a breakpoint, each whole."""
+        trap = self._machine.machine.port.trap
+        before, self._text = self._text, self._machine.text_held()
+        for name, seen in self._machine.take_seen().items():
+            torn = {
+                code.hex(" ") for code in seen - {before[name], self._text[name]} if not code.startswith(trap)
+            }
+            assert not torn, f"{name}: CPU1 could fetch {torn}"
+
+
+class BrokenPromiseError(AssertionError):
+    """A version ran that must not have run."""
+
+
+def dense(machine: Lockstep, job: Job[int]) -> int:
+    """Play ``job`` with calls on CPU1 at each instruction boundary; return how many boundaries there were."""
+    boundaries = 0
+    while not job.done:
+        machine.step_and_call()
+        machine.look()
+        for _ in machine.functions[1:]:
+            machine.call()
+        boundaries += 1
+        machine.keep_waiting(boundaries)
+        if machine.waits_for_grace:
+            machine.let_schedule()
+    assert job.result() == 0, f"{job.name}: {job.result()}"
+    return boundaries
+
+
+def sparse(machine: Lockstep, job: Job[int], at: int | str) -> bool:
+    """Play ``job`` with calls on CPU1 at one operation boundary only; whether there is that one.
+
+    Elsewhere CPU1 runs only when it is waited for, so what it has fetched stays as old as can be.
+
+    Args:
+        at: number of operations before it; or the name of the one before it, each time there is one.
+    """
+    operations, found = 0, False
+    while not job.done:
+        if at in (operations, machine.last_operation):
+            found = True
+            for _ in machine.functions:
+                machine.call()
+        machine.play_one()
+        machine.look()
+        operations += 1
+        machine.keep_waiting(operations)
+        if machine.waits_for_grace:
+            machine.let_schedule()
+            machine.call()
+        elif machine.waits_in_vain:
+            machine.answer_sync()
+    assert job.result() == 0, f"{job.name}: {job.result()}"
+    return found
+
+
+def walk_into_call(machine: Lockstep, steps: int) -> bool:
+    """Let CPU1 run so many instructions of a call; whether the call is that long."""
+    for _ in range(steps):
+        machine.step(CALLER)
+        if machine.between_calls:
+            return False
+    return True
+
+
+def install_around(machine: Lockstep, job: Job[int]) -> None:
+    """Play ``job`` while CPU1 goes on by single instructions, and only when it is waited for."""
+    operations = 0
+    while not job.done:
+        machine.play_one()
+        machine.look()
+        operations += 1
+        machine.keep_waiting(operations)
+        if machine.waits_for_grace:
+            machine.let_schedule()
+        if machine.waits_in_vain:
+            machine.go_on_until_served()
+    assert job.result() == 0, f"{job.name}: {job.result()}"
+    if not machine.between_calls:
+        machine.call()
+
+
+def inside(machine: Lockstep, job: Job[int], at: int) -> bool:
+    """Play ``job`` while CPU1 stands ``at`` instructions into a call; whether the call is that long."""
+    reached = walk_into_call(machine, at)
+    install_around(machine, job)
+    return reached
+
+
+def preempted(machine: Lockstep, job: Job[int], at: int) -> bool:
+    """Play ``job`` while a task is preempted ``at`` instructions into a call; whether it is that long.
+
+    Other tasks of CPU1 go on making calls; the preempted one is next when the second of them gives way.
+    """
+    reached = walk_into_call(machine, at)
+    machine.preempt()
+    install_around(machine, job)
+    for _ in range(3):
+        machine.let_schedule()
+        machine.call()
+    return reached

@@ -1,0 +1,203 @@
+"""Enabling, disabling, stacking and replacing patches: codes, references, what is left."""
+
+from __future__ import annotations
+
+import pytest
+
+from emu.arch import PORTS
+from emu.errors import UnknownNameError
+from emu.kernel.guest import View
+from emu.kernel.modules import Module, ModuleState
+from emu.livepatch import Func, Object, Patch, PatchState
+from emu.machine.operations import OpKind
+from emu.structs import KLP_FUNC, KLP_PATCH
+from tests.synthetic import Kernel
+
+SCHEMES = [("x86_64", False), ("arm64", False), ("arm64", True)]
+
+
+@pytest.fixture(params=SCHEMES, ids=str)
+def kernel(request: pytest.FixtureRequest) -> Kernel:
+    name, call_ops = request.param
+    return Kernel(PORTS[name], call_ops=call_ops)
+
+
+def patch(name: str, *functions: str, new: str = "lp_1", replace: bool = False) -> Patch:
+    """Return a patch of functions of the kernel image."""
+    return Patch(name, (Object(None, tuple(Func(f, new) for f in functions)),), replace=replace)
+
+
+def runs(kernel: Kernel, function: str) -> str:
+    """Return the name of what a call of ``function`` would run, by the graph in guest memory."""
+    ops = kernel.livepatch._patcher.klp_find_ops(kernel.address(function))
+    if ops is None:
+        return function
+    top = View(kernel.guest, KLP_FUNC, ops["func_stack.next"] - KLP_FUNC.offset("stack_node.next"))
+    place = kernel.kallsyms.containing(top["new_func"])
+    return place.symbol.name if place and not top["nop"] else function
+
+
+class TestReferences:
+    """A patch in use holds its module."""
+
+    def test_taken_by_enable_and_put_by_disable(self, kernel: Kernel) -> None:
+        handle = kernel.livepatch.enable(patch("lp", "mini_leaf"))
+        module = kernel.modules.find("lp")
+        assert module is not None
+        assert module.refs == 1
+        assert kernel.livepatch.enable(patch("lp", "mini_leaf")) == -17
+        assert kernel.livepatch.disable(handle) == 0
+        assert module.refs == 0
+        assert kernel.livepatch.disable(handle) == -2
+        assert kernel.livepatch.unload(handle) == 0
+        assert kernel.livepatch.unload(handle) == -2
+        assert kernel.livepatch.find("lp") == -2
+
+    def test_a_module_that_goes_can_not_be_taken(self, kernel: Kernel) -> None:
+        kernel.modules.add(Module(name="lp", livepatch=True, state=ModuleState.GOING))
+        assert kernel.livepatch.enable(patch("lp", "mini_leaf")) == -19
+        assert kernel.modules.find("lp") is not None
+
+    def test_a_module_without_the_mark_is_refused(self, kernel: Kernel) -> None:
+        kernel.modules.add(Module(name="lp"))
+        assert kernel.livepatch.enable(patch("lp", "mini_leaf")) == -22
+        assert kernel.player.log[-1] == "livepatch: module lp is not marked as a livepatch module"
+
+
+class TestRefusals:
+    def test_names_and_declarations(self, kernel: Kernel) -> None:
+        enable = kernel.livepatch.enable
+        assert enable(Patch("empty", ())) == -22
+        assert enable(patch("noname", "")) == -22
+        assert enable(Patch("nonew", (Object(None, (Func("mini_leaf", 0),)),))) == -22
+        assert enable(Patch("long", (Object("m" * 56, ()),))) == -22
+        assert enable(Patch("longer", (Object(None, (Func("f" * 512, "lp_1"),)),))) == -22
+        with pytest.raises(UnknownNameError, match=r"^unknown replacement 'nosuch'"):
+            enable(patch("lp", "mini_leaf", new="nosuch"))
+
+    def test_sizes_must_be_known(self, kernel: Kernel) -> None:
+        enable = kernel.livepatch.enable
+        assert enable(Patch("lp", (Object(None, (Func("mini_leaf", 0x40),)),))) == -2
+        assert kernel.player.log[-1] == "livepatch: kallsyms size lookup failed for 'mini_leaf' replacement"
+        assert enable(patch("lp", "ftrace_call")) == -2
+        assert kernel.player.log[-1] == "livepatch: kallsyms size lookup failed for 'ftrace_call'"
+
+    def test_wrong_writes(self, kernel: Kernel) -> None:
+        handle = kernel.livepatch.enable(patch("lp", "mini_leaf"))
+        assert kernel.livepatch.write_enabled(handle, enabled=True) == -22
+        assert kernel.livepatch.write_enabled(1, enabled=False) == -2
+
+    def test_one_transition_at_a_time(self, kernel: Kernel) -> None:
+        handle = kernel.livepatch.enable(patch("lp", "mini_leaf"))
+        view = View(kernel.guest, KLP_PATCH, handle)
+        kernel.livepatch.transition.patch = View(kernel.guest, KLP_PATCH, 0x2000_0000)
+        before = kernel.snapshot()
+        assert kernel.livepatch.enable(patch("other", "mini_leaf")) == -16
+        assert kernel.livepatch.disable(handle) == -16
+        kernel.livepatch.transition.patch = view
+        assert kernel.livepatch.facts()["lp"].transition
+        assert kernel.livepatch.disable(handle) == -16
+        kernel.livepatch.transition.patch = None
+        assert kernel.snapshot() == before
+        assert kernel.modules.find("other") is None
+
+
+class TestStack:
+    """The newest enabled patch of a function runs; any of them may go."""
+
+    @pytest.mark.parametrize("newest_first", [True, False])
+    def test_two_patches(self, kernel: Kernel, newest_first: bool) -> None:
+        before = kernel.snapshot()
+        handles = [kernel.livepatch.enable(patch(f"p{i}", "mini_leaf", new=f"lp_{i}")) for i in (1, 2)]
+        assert runs(kernel, "mini_leaf") == "lp_2"
+        assert kernel.livepatch.patches() == ["p1", "p2"]
+        assert [f.stack_order for f in kernel.livepatch.facts().values()] == [1, 2]
+        first, second = handles[::-1] if newest_first else handles
+        assert kernel.livepatch.disable(first) == 0
+        assert runs(kernel, "mini_leaf") == ("lp_1" if newest_first else "lp_2")
+        assert kernel.livepatch.disable(second) == 0
+        assert runs(kernel, "mini_leaf") == "mini_leaf"
+        for handle in handles:
+            assert kernel.livepatch.unload(handle) == 0
+        assert kernel.snapshot() == before
+
+    def test_an_object_that_is_not_loaded_waits(self, kernel: Kernel) -> None:
+        objects = (Object(None, (Func("mini_leaf", "lp_1"),)), Object("late", (Func("late_ping", "lp_1"),)))
+        assert kernel.livepatch.enable(Patch("lp", objects)) > 0
+        state = kernel.livepatch.facts()["lp"].objects
+        assert (state["vmlinux"].patched, state["late"].patched) == (True, False)
+
+
+class TestReplace:
+    """An atomic replace ends every patch before it."""
+
+    def test_left_out_functions_go_back_to_the_original(self, kernel: Kernel) -> None:
+        before = kernel.snapshot()
+        old = kernel.livepatch.enable(patch("ab", "mini_leaf", "mini_nested"))
+        new = kernel.livepatch.enable(patch("r", "mini_leaf", new="lp_2", replace=True))
+        assert (runs(kernel, "mini_leaf"), runs(kernel, "mini_nested")) == ("lp_2", "mini_nested")
+        assert kernel.player.names(OpKind.ALLOC).count("klp_func nop") == 1  # mini_leaf needs none
+        assert kernel.livepatch.patches() == ["r"]
+        assert kernel.livepatch.facts()["r"].objects["vmlinux"].functions == ("mini_leaf,1",)
+        assert kernel.livepatch.unload(old) == 0
+        assert kernel.livepatch.disable(new) == 0
+        assert kernel.livepatch.unload(new) == 0
+        assert kernel.snapshot() == before
+
+    def test_a_dynamic_object_is_made_and_freed(self, kernel: Kernel) -> None:
+        kernel.livepatch.enable(Patch("m", (Object("victim", (Func("vic_alpha", "lp_1"),)),)))
+        assert kernel.livepatch.enable(patch("r", "mini_leaf", replace=True)) > 0
+        assert set(kernel.livepatch.facts()["r"].objects) == {"vmlinux"}
+        assert kernel.called(kernel.site("vic_alpha", "victim")) is None
+        alive = {what for _, what in kernel.heap.live.values()}
+        assert not alive & {"klp_object dynamic", "klp_func nop"}
+
+    @pytest.mark.parametrize("at", [2, 3, 4])
+    def test_no_memory_for_nops(self, kernel: Kernel, at: int) -> None:
+        kernel.livepatch.enable(
+            Patch("m", (Object("victim", (Func("vic_alpha", "lp_1"), Func("vic_beta", "lp_1"))),))
+        )
+        before = kernel.snapshot()
+        kernel.fail.arm("alloc", at)
+        assert kernel.livepatch.enable(patch("r", "mini_leaf", replace=True)) == -12
+        assert kernel.snapshot() == before
+        assert kernel.livepatch.patches() == ["m"]
+
+
+class TestOrder:
+    """What the patching CPU does, in the kernel's order."""
+
+    def test_barriers_stand_before_what_they_order(self, kernel: Kernel) -> None:
+        handle = kernel.livepatch.enable(patch("lp", "mini_leaf"))
+        names = kernel.player.names()
+        order = ["klp_target_state", "smp_wmb klp_init_transition", "smp_wmb __klp_enable_patch"]
+        places = [len(names) - 1 - names[::-1].index(name) for name in order[1:]]
+        published = len(names) - 1 - names[::-1].index("list_add_rcu head->next")
+        assert places[0] < places[1] < published
+        kernel.player.operations.clear()
+        kernel.livepatch.disable(handle)
+        named = [
+            n
+            for n in kernel.player.names(OpKind.BARRIER, OpKind.WAIT, OpKind.MARK)
+            if n.startswith(("smp_wmb _", "smp_wmb k", "klp_sync", "DIS", "SET", "synchronize_rcu_tasks"))
+        ]
+        assert named == [
+            "DISABLE",
+            "smp_wmb klp_init_transition",
+            "smp_wmb __klp_disable_patch",
+            "synchronize_rcu_tasks_rude",
+            "synchronize_rcu_tasks",
+            "klp_synchronize_transition after unpatching",
+            "SETTLED",
+        ]
+
+    def test_the_target_state_is_undefined_outside_transitions(self, kernel: Kernel) -> None:
+        assert kernel.livepatch.transition.target is PatchState.UNDEFINED
+        kernel.livepatch.enable(patch("lp", "mini_leaf"))
+        assert kernel.livepatch.transition.target is PatchState.UNDEFINED
+
+    def test_immediate_patches_never_mark_a_function(self, kernel: Kernel) -> None:
+        kernel.livepatch.enable(patch("lp", "mini_leaf"))
+        assert "klp_func->transition" not in [
+            o.what for o in kernel.player.operations if o.kind is OpKind.STORE and o.value
+        ]
