@@ -2,6 +2,7 @@
 
 from emu.analysis.audit import Audit, Finding, audit
 from emu.analysis.cost import CallCost, CostReport, Spread, cost, cost_stages
+from emu.analysis.integrity import Integrity, integrity
 from emu.analysis.names import function_name, version_names
 from emu.analysis.operations import Bounds, bounds_of, life_of
 from emu.analysis.phases import Phase, phases
@@ -9,6 +10,7 @@ from emu.analysis.report import CostFacts, Report, report_of, stage_facts
 from emu.analysis.summary import Summary, summarize
 from emu.analysis.tables import (
     audit_table,
+    audited,
     cost_tables,
     printable,
     stages_table,
@@ -24,17 +26,20 @@ __all__ = [
     "CostFacts",
     "CostReport",
     "Finding",
+    "Integrity",
     "Phase",
     "Report",
     "Spread",
     "Summary",
     "audit",
     "audit_table",
+    "audited",
     "bounds_of",
     "cost",
     "cost_stages",
     "cost_tables",
     "function_name",
+    "integrity",
     "life_of",
     "phases",
     "printable",

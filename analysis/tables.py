@@ -11,6 +11,7 @@ from emu.analysis.audit import Audit
 from emu.analysis.cost import GROUPS, CallCost, CostReport
 from emu.analysis.report import CostFacts
 from emu.analysis.summary import Summary
+from emu.units import counted
 
 _WIDE = 10_000  # columns; a pipe has no width, so no cell is ever wrapped or cut
 
@@ -39,7 +40,7 @@ def cost_tables(report: CostReport) -> list[Table]:
         for group, cost in costs.items():
             functions.add_row(_text(name), group, *_cost_cells(cost))
     if report.left_out:
-        groups.caption = _line(f"{_count(report.left_out)} calls without a measurable cost are left out")
+        groups.caption = _line(f"left out: {counted(report.left_out, 'call')} without a measurable cost")
     return [groups, functions]
 
 
@@ -71,9 +72,9 @@ def stages_table(stages: Mapping[str, Mapping[str, Mapping[str, CostFacts]]]) ->
 
 
 def audit_table(audit: Audit) -> Table:
-    """Return the calls that broke a rule; without any, a table of no rows whose title says so."""
+    """Return the calls that broke a rule: without any, a table of no rows."""
     broken = sum(audit.counts.values())
-    title = f"{_count(audit.checked)} calls checked, {_count(broken) if broken else 'none'} inconsistent"
+    title = f"{counted(broken, 'call')} inconsistent"
     table = _table(title, ["rule", "what", "row", "seq", "CPU", "cycle"], text=2)
     for finding in audit.findings:
         numbers = (finding.row, finding.seq, finding.cpu, finding.cycle)
@@ -81,6 +82,21 @@ def audit_table(audit: Audit) -> Table:
     if len(audit.findings) < broken:
         table.caption = _line(f"the first {_count(len(audit.findings))} of {_count(broken)} are shown")
     return table
+
+
+def audited(checked: int, unchecked: int, notes: Sequence[str]) -> str:
+    """Return how many of a run's calls an audit could judge; without notes the others were still open.
+
+    >>> audited(7, 0, []), audited(7, 2, ["later events may be missing"])
+    ('all 7 calls audited', '7 of 9 calls audited')
+    >>> audited(7, 1, [])
+    '7 of 8 calls audited (the other was still open at the end)'
+    """
+    if not unchecked:
+        return f"all {counted(checked, 'call')} audited"
+    others = "the other was" if unchecked == 1 else f"the other {unchecked:_} were"
+    why = "" if notes else f" ({others} still open at the end)"
+    return f"{checked:_} of {counted(checked + unchecked, 'call')} audited{why}"
 
 
 def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, text: int = 1) -> Table:

@@ -7,6 +7,8 @@ klpemu fast, klpemu exact   as users get them; exact with schedule "least-clock"
                             instruction. Timer interrupts go on.
 bare Unicorn                the same memory and registers in an instance without any hook; one CPU, nothing
                             recorded, no interrupts.
+bare Unicorn, no code in data   the same, but told through Unicorn's virtual TLB that data pages hold no code:
+                            without that it has every store look for translated code to drop.
 Python block hooks          plain Unicorn as a user of its binding would do klpemu's job: a callable per
                             translation block counts instructions, notices entry, version and return of every
                             traced call, keeps a row of each, and ends a CPU's turn after its quantum.

@@ -135,7 +135,7 @@ TASK = Struct(
             "pf_flags": "PF_* bits",
             "top_of_stack": "kernel stack pointer when empty",
             "entry": "where a kernel thread starts",
-            "arg": "its argument",
+            "arg": "its argument: 0, no thread takes one",
             "index": "row of this task in traces",
             "work": "first CALL_ENTRY of its call table",
             "work_end": "end of its call table",
@@ -224,7 +224,6 @@ KLP_PATCH = Struct(
         "list.prev": Member(0x18, "<u8", "global klp_patches"),
         "obj_list.next": Member(0x20, "<u8", "static and dynamic objects"),
         "obj_list.prev": Member(0x28, "<u8", "last one"),
-        "states": Member(0x30, "<u8", "array of klp_state; 0 = none"),
         "replace": Member(0x38, "u1", "1: atomic replace"),
         "enabled": Member(0x39, "u1", "what sysfs shows"),
         "forced": Member(0x3A, "u1", "1: a transition was forced"),
@@ -239,7 +238,6 @@ FTRACE_OPS = Struct(
         "func": Member(0x00, "<u8", "the handler"),
         "next": Member(0x08, "<u8", "ftrace_ops_list; ftrace_list_end ends it"),
         "flags": Member(0x10, "<u8", "FTRACE_OPS_FL_*"),
-        "private": Member(0x18, "<u8", "for the handler"),
         "filter_hash": Member(0x20, "<u8", "address of an FTRACE_HASH; 0 = empty"),
         "trampoline": Member(0x28, "<u8", "private copy of the caller; 0 = none"),
         "trampoline_size": Member(0x30, "<u8", "bytes"),
@@ -292,7 +290,6 @@ CONSTANTS: dict[str, int] = {
     # task_struct.trace_recursion bits. Source: include/linux/trace_recursion.h, as reordered in 6.1
     "TRACE_NMI_BIT": 0,
     "TRACE_IRQ_BIT": 1,
-    "TRACE_SOFTIRQ_BIT": 2,
     "TRACE_NORMAL_BIT": 3,
     "TRACE_TRANSITION_BIT": 4,
 }

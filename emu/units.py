@@ -1,12 +1,4 @@
-"""The quantities that cross layer borders: addresses and cycles."""
-
-from typing import NewType
-
-Addr = NewType("Addr", int)
-"""A guest virtual address, in bytes from 0."""
-
-Cycles = NewType("Cycles", int)
-"""A CPU's local clock. One cycle per instruction while no timing model is active."""
+"""The unit in which guest memory is mapped, and how quantities are written."""
 
 PAGE_SIZE = 0x1000
 """Smallest unit of mapping, in bytes (Unicorn, both ports)."""
@@ -19,3 +11,12 @@ def page_up(size: int) -> int:
     '0x2000'
     """
     return -(-size // PAGE_SIZE) * PAGE_SIZE
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number with what it counts.
+
+    >>> counted(1, "call"), counted(0, "call"), counted(12_000, "function")
+    ('1 call', '0 calls', '12_000 functions')
+    """
+    return f"{number:_} {what}{'' if number == 1 else 's'}"

@@ -16,8 +16,8 @@ LEAF = Patch("leaf", (Object(None, (Func("mini_leaf", "lp_mini_leaf"),)),))
 def run(seed: int, drop: tuple[str, ...]) -> list[str]:
     """Enable and disable a patch a few times; return the report of what went wrong, empty if nothing did."""
     m = Machine(arch="x86_64", cpus=4, seed=seed, mode="exact", fetch="tail", tick=1_500, drop=drop)
-    calls = {call.fn: (call, m.kernel.image.address(call.fn)) for call in m.manifest.calls}
-    m.kernel.offer_calls([calls["mini_leaf"]] * 20 + [calls["mini_sleep"]])
+    calls = {call.fn: call for call in m.manifest.calls}
+    m.offer_calls([calls["mini_leaf"]] * 20 + [calls["mini_sleep"]])
     for _ in range(4):
         patch = m.livepatch.enable(LEAF)
         report = m.run(until=patch.settled)

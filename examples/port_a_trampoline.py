@@ -15,7 +15,7 @@ patch = m.livepatch.enable(Patch("leaf", (Object(None, (Func("mini_leaf", "lp_mi
 m.run(until=patch.settled)
 function = m.kallsyms.address_of("mini_leaf")
 replacement = m.kallsyms.find("leaf", "lp_mini_leaf")[0].address
-m.kernel.offer_calls([(call, function) for call in m.manifest.calls if call.fn == "mini_leaf"])
+m.offer_calls([call for call in m.manifest.calls if call.fn == "mini_leaf"])
 
 
 def step_to(address: int) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from emu.arch.port import Port
 from emu.build.memory_map import HEAP, TRAMPOLINES, Area
+from emu.kernel.errno import ENOMEM
 from emu.kernel.guest import Guest
 from emu.machine.memory import Memory
 from emu.machine.operations import Operation, OpKind
@@ -85,7 +86,7 @@ class FailAt:
         self.asked: dict[str, int] = {}
         self._step, self._at, self._errno = "", 0, 0
 
-    def arm(self, step: str, at: int, errno: int = 12) -> None:
+    def arm(self, step: str, at: int, errno: int = ENOMEM) -> None:
         """Fail the ``at``-th ``step`` from now on, counted from 1."""
         self.asked.clear()
         self._step, self._at, self._errno = step, at, errno

@@ -121,7 +121,6 @@ class Kernel:
         self.livepatch = Livepatch(self.guest, self.ftrace, self.kallsyms, self.modules, debug=debug)
         self.stubs = kernel.known
         self.load_module("victim", MODULES.base, ("vic_alpha", "vic_beta", "vic_dup", "vic_dup"))
-        self._used = 0
 
     def load_module(self, name: str, base: int, functions: tuple[str, ...], *, plt: bool = False) -> int:
         """Load a module of ``functions``; return what ftrace_module_init did."""

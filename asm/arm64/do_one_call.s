@@ -10,6 +10,7 @@
  * ordering  none
  * linux     none
  */
+	.set	FRAME_ENTRY, 0x60		// behind the frame record and x19-x28
 	.balign	0x8
 	.global	do_one_call
 do_one_call:
@@ -20,7 +21,7 @@ do_one_call:
 	stp	x23, x24, [sp, #0x30]
 	stp	x25, x26, [sp, #0x40]
 	stp	x27, x28, [sp, #0x50]
-	str	x0, [sp, #0x60]
+	str	x0, [sp, #FRAME_ENTRY]
 	movz	x19, #0xca19, lsl #0x30		// canaries: the register's number under 0xca
 	movz	x20, #0xca20, lsl #0x30
 	movz	x21, #0xca21, lsl #0x30
@@ -76,7 +77,7 @@ do_one_call:
 	movz	x13, #0xca27, lsl #0x30
 	eor	x13, x13, x27
 	orr	x12, x12, x13
-	ldr	x9, [x29, #0x60]		// the call_entry again
+	ldr	x9, [x29, #FRAME_ENTRY]		// the call_entry again
 	ldr	w13, [x9, #CALL_EXPECTED]	// low half: the upper one tells who answered
 	eor	w13, w13, w0
 	orr	x12, x12, x13

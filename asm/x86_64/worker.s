@@ -7,7 +7,7 @@
  * clobbers  everything
  * stack     a frame-pointer pair
  * ordering  none
- * linux     none: what a busy kthread is to livepatch
+ * linux     cond_resched_tasks_rcu_qs, what a kthread that never sleeps calls in its loop
  */
 	.global	worker
 worker:
@@ -15,5 +15,8 @@ worker:
 	mov	rbp, rsp
 .Lloop:
 	call	do_next_call
+	rdgsbase rax
+	mov	rax, [rax + PCPU_CURRENT_TASK]
+	inc	qword ptr [rax + TASK_NVCSW]	# RCU tasks counts it: nothing is held here
 	call	cond_resched
 	jmp	.Lloop

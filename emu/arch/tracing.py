@@ -52,11 +52,13 @@ class Template:
     """The code that a private trampoline is copied from.
 
     Args:
+        at: its address.
         code: its bytes, without the final return.
         op_ptr: offset of the instruction that loads the ops pointer.
         call: offset of the call of the handler.
     """
 
+    at: int
     code: bytes
     op_ptr: int
     call: int

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from emu.analysis import Audit
+    from emu.analysis import Audit, Integrity
     from emu.trace.run import Run
 
 SCHEMA = "klpemu.analyze/1"
@@ -28,23 +28,27 @@ FINDINGS = 20
 def command(run: str, as_json: bool) -> int:
     """Say what the recording in directory RUN holds: versions, costs, and whether it is consistent.
 
-    Exits with 1 when a call ran a version that it must not have run.
+    Exits with 1 when a call ran a version that it must not have run, or when rows have been lost or changed
+    since they were recorded; what is left of them is analyzed.
     """
+    from emu.analysis import audit, integrity, report_of
     from emu.trace.reader import load_run
 
     loaded = load_run(run)
+    state = integrity(loaded)
     if as_json:
-        from emu.analysis import report_of
-
         report = report_of(loaded)
-        head = {**loaded.meta, "schema": SCHEMA, "notes": list(loaded.notes), "log": list(loaded.log)}
+        passed = report["audit"]["passed"] and not state.damage
+        head = {
+            **loaded.meta, "schema": SCHEMA, "ok": passed, "notes": list(loaded.notes),
+            "damage": list(state.damage), "digest_verified": state.verified, "log": list(loaded.log),
+        }  # fmt: skip
         print(json.dumps({**head, **report}, indent=2))
-        return DONE if report["audit"]["passed"] else NO
-    from emu.analysis import audit
-
-    found = audit(loaded, limit=FINDINGS)
-    _print([_meta_table(loaded), *_tables(loaded, found)], _verdict(loaded, found))
-    return DONE if found.passed else NO
+    else:
+        found = audit(loaded, limit=FINDINGS)
+        passed = found.passed and not state.damage
+        _print([_meta_table(loaded), *_tables(loaded, found)], _verdict(loaded, found, state))
+    return DONE if passed else NO
 
 
 def _tables(run: Run, found: Audit) -> Iterator[Table]:
@@ -62,7 +66,8 @@ def _tables(run: Run, found: Audit) -> Iterator[Table]:
     yield from (table for table in cost_tables(cost(run)) if table.row_count)
     if (stages := stages_table(stage_facts(run))).row_count:
         yield stages
-    yield audit_table(found)
+    if not found.passed:
+        yield audit_table(found)
 
 
 def _meta_table(run: Run) -> Table:
@@ -85,18 +90,30 @@ def _is_count(key: str, value: object) -> bool:
     return type(value) is int and key != "seed"
 
 
-def _verdict(run: Run, found: Audit) -> list[str]:
+def _verdict(run: Run, found: Audit, state: Integrity) -> list[str]:
+    from emu.analysis import audited
+
     broken = sum(found.counts.values())
     kinds = ", ".join(f"{rule} {count:_}" for rule, count in found.counts.items() if count)
-    verdict = f"NOT OK: {broken:_} calls inconsistent ({kinds})" if broken else "ok: no call inconsistent"
-    checked = f"{found.checked:_} checked"
-    left = f", {found.unchecked:_} could not be" if found.unchecked else ""
+    damaged = f"the recording is damaged ({'; '.join(state.damage)}); what is left: " if state.damage else ""
+    calls = audited(found.checked, found.unchecked, found.notes)
     notes = dict.fromkeys((*run.notes, *found.notes))
     return [
         *(f"note: {note}" for note in notes),
-        f"{verdict}; {checked}{left}",
-        f"digest {run.meta['digest'] or 'none: the run is not complete'}",
+        f"{'NOT OK' if damaged or broken else 'ok'}: {damaged}{calls}, "
+        + (f"{broken:_} inconsistent ({kinds})" if broken else "none inconsistent"),
+        _digest(run, state),
     ]
+
+
+def _digest(run: Run, state: Integrity) -> str:
+    match state.verified:
+        case None:
+            return "digest none: the run is not complete"
+        case True:
+            return f"digest {state.digest}, verified"
+        case False:
+            return f"digest {run.meta['digest']} does not fit: that of the rows here is {state.digest}"
 
 
 def _print(tables: list[Table], lines: list[str]) -> None:

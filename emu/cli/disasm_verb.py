@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from emu.cli.exits import DONE
+from emu.units import counted
 
 if TYPE_CHECKING:
     from emu.lab.disassembly import Disassembly, Function
@@ -29,8 +30,9 @@ _KINDS = {"entry": "traced at entry", "mcount": "old-style mcount", "none": "no 
 def command(what: str, arch: str | None, functions: tuple[str, ...], as_json: bool) -> int:
     """Show the code of IMAGE (see 'klpemu list images'), or of the recording in directory RUN.
 
-    An image is shown as the linker made it. A run is shown as its text stood when it ended: what is
-    traced and patched is marked, with the name of what is called and of what runs instead.
+    An image is shown as the linker made it. A run is shown as its text stood when it ended, with the
+    modules, replacements, trampolines and PLT entries that came into it: what is traced and patched is
+    marked, with the name of what is called and of what runs instead.
     """
     found = _disassemble(what, arch, functions)
     if as_json:
@@ -64,11 +66,13 @@ def _disassemble(what: str, arch: str | None, functions: tuple[str, ...]) -> Dis
 
 def _headline(found: Disassembly) -> str:
     when = "as it stood when the run ended" if found.is_run else "as linked"
-    return f"{found.image} for {found.arch}, {when}: {len(found.functions)} functions"
+    return f"{found.image} for {found.arch}, {when}: {counted(len(found.functions), 'function')}"
 
 
 def _print_function(function: Function) -> None:
-    parts = [f"{function.size:_} bytes", function.source, _KINDS[function.site]]
+    parts = [counted(function.size, "byte"), _whose(function), function.source]
+    if function.kind in ("kernel", "module", "patch"):
+        parts.append(_KINDS[function.site])
     if function.calls:
         parts.append(f"calls {function.calls}")
     header = f"{function.address:#x} <{function.name}>  {', '.join(filter(None, parts))}"
@@ -80,6 +84,20 @@ def _print_function(function: Function) -> None:
         notes = f"; {', '.join(line.notes)}" if line.notes else ""
         text = f"  {line.address:#x}  {code:<29}  {line.text:<44}  {source:<28}  {notes}"
         click.echo(click.style(text.rstrip(), fg="yellow" if line.is_site else None))
+
+
+def _whose(function: Function) -> str:
+    """Return what code other than the kernel's is part of."""
+    gone = ", unloaded by then" if function.is_gone else ""
+    match function.kind:
+        case "kernel":
+            return ""
+        case "trampoline":
+            return "trampoline"
+        case "plt":
+            return f"PLT of {function.object}{gone}"
+        case _:
+            return f"{function.kind} {function.object}{gone}"
 
 
 def _document(found: Disassembly) -> dict[str, object]:
@@ -94,6 +112,9 @@ def _document(found: Disassembly) -> dict[str, object]:
                 "name": function.name,
                 "address": function.address,
                 "size": function.size,
+                "kind": function.kind,
+                "object": function.object,
+                "gone": function.is_gone,
                 "source": function.source,
                 "site": function.site.value,
                 "state": function.state.value,

@@ -206,15 +206,10 @@ def _decodes(port: str, text: str, code: bytes) -> str:
 
 
 def _runs(port: str, text: str, code: bytes) -> str:
-    from unicorn.unicorn_py3.unicorn import Uc
-
     from emu.arch import port_named
-    from emu.machine.registers import engine_cpu, register_number
+    from emu.machine.registers import new_cpu, register_number
 
-    kind, at = engine_cpu(port_named(port)), 0x1000
-    uc = Uc(kind.arch, kind.mode)
-    if kind.model is not None:
-        uc.ctl_set_cpu_model(kind.model)
+    uc, at = new_cpu(port_named(port)), 0x1000
     uc.mem_map(at, 0x1000)
     uc.mem_write(at, code)
     uc.emu_start(at, at + len(code), count=1)

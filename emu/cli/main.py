@@ -76,8 +76,8 @@ def _run(arguments: list[str]) -> int:
         return _complain(str(error), SKIPPED)
     except EmuError as error:
         return _complain(str(error), BAD_INPUT)
-    except (click.Abort, KeyboardInterrupt):
-        return _complain("interrupted", INTERRUPTED)
+    except (click.Abort, KeyboardInterrupt) as error:
+        return _complain(str(error) or "interrupted", INTERRUPTED)
     except OSError as error:
         if error.errno == errno.EPIPE:  # whoever read our output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from emu.analysis import printable, stages_table, table_of, text_of
+from emu.analysis import audited, printable, stages_table, table_of, text_of
+from emu.units import counted
 
 if TYPE_CHECKING:
     from emu.lab.run import Outcome, StepResult
@@ -26,6 +27,7 @@ def print_outcome(outcome: Outcome) -> None:
         *(f"  {line}" for line in outcome.run.log),
         "",
         _verdict(outcome),
+        *_wrong_results(outcome),
         *(() if outcome.stopped.ok else outcome.stopped.lines()),
         f"digest {outcome.run.meta['digest']}   trace {where}",
     )
@@ -51,8 +53,8 @@ def _headline(outcome: Outcome) -> tuple[str, str]:
     meta, scenario = outcome.run.meta, outcome.scenario
     return (
         f"{scenario.name}: {' '.join(scenario.description.split()) or scenario.image}",
-        f"{meta['arch']}, {meta['cpus']} CPUs, {meta['mode']} mode, schedule {meta['schedule']}, "
-        f"seed {meta['seed']}: {meta['calls']:_} calls, {meta['instructions']:_} instructions",
+        f"{meta['arch']}, {counted(meta['cpus'], 'CPU')}, {meta['mode']} mode, schedule {meta['schedule']}, "
+        f"seed {meta['seed']}: {counted(meta['calls'], 'call')}, {meta['instructions']:_} instructions",
     )
 
 
@@ -93,10 +95,24 @@ def _told(step: StepResult) -> str:
 def _verdict(outcome: Outcome) -> str:
     audit = outcome.facts["audit"]
     broken = sum(audit["counts"].values())
+    calls = audited(audit["checked"], audit["unchecked"], audit["notes"])
     parts = [
-        f"{audit['checked']:_} calls audited, {broken or 'none'} inconsistent",
-        f"{outcome.bad_results or 'no'} wrong results",
-        f"{outcome.run.meta['warnings'] or 'no'} WARNs",
+        f"{calls}, {f'{broken:_}' if broken else 'none'} inconsistent",
+        _some(outcome.bad_results, "wrong result"),
+        _some(outcome.run.meta["warnings"], "WARN"),
     ]
     refused = [_told(step) for step in outcome.steps if step.result < 0]
     return f"{'ok' if outcome.ok else 'NOT OK'}: {', '.join([*parts, *refused])}"
+
+
+def _wrong_results(outcome: Outcome) -> Iterator[str]:
+    """Yield the first wrong results, and how many more there were."""
+    for wrong in outcome.wrong_results:
+        yield f"  wrong: {wrong}"
+    more = outcome.bad_results - len(outcome.wrong_results)
+    if more:
+        yield f"  and {more:_} more"
+
+
+def _some(number: int, what: str) -> str:
+    return counted(number, what) if number else f"no {what}s"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,17 +19,38 @@ if TYPE_CHECKING:
 DEMONSTRATION = "demo"
 
 
+def _option(name: str, text: str, default: object, kind: type = str) -> Callable[[Any], Any]:
+    """Return an option for a key of scenarios; ``default`` is that of the key, for its help alone."""
+    return click.option(name, type=kind, help=f"{text}  [default: {default}]")
+
+
 @click.command(name="run")
 @click.argument("scenario", default=DEMONSTRATION)
-@click.option("--arch", help="Port: x86_64 or arm64.")
-@click.option("--cpus", type=int, help="Number of CPUs, 1 to 64.")
-@click.option("--calls", type=int, help="Traced calls to complete.")
-@click.option("--timing", default="off", type=click.Choice(["off"]), help="Cycle model; off: one cycle each.")
-@click.option("--ordering", default="sc", type=click.Choice(["sc"]), help="Memory model; sc: in order.")
-@click.option("--seed", type=int, help="Seed of everything that is drawn.")
-@click.option("--mode", help="fast, or exact: a switch at any instruction.")
-@click.option("--schedule", help="Exact mode: least-clock, random, round-robin or quantum.")
-@click.option("--fetch", help="Stale instruction fetch: random, stale, eager, head or tail.")
+@_option("--arch", "Port: x86_64 or arm64.", "x86_64")
+@_option("--cpus", "Number of CPUs, 1 to 64.", 4, int)
+@_option("--calls", "Traced calls to complete.", 20_000, int)
+@click.option(
+    "--timing",
+    default="off",
+    type=click.Choice(["off"]),
+    help="Cycle model; off: one cycle each.",
+    show_default=True,
+)
+@click.option(
+    "--ordering",
+    default="sc",
+    type=click.Choice(["sc"]),
+    help="Memory model; sc: in order.",
+    show_default=True,
+)
+@_option("--seed", "Seed of everything that is drawn.", 1, int)
+@_option("--mode", "fast, or exact: a switch at any instruction.", "fast")
+@_option(
+    "--schedule",
+    "Exact mode: least-clock, random, round-robin or quantum.",
+    "quantum; with --mode exact: random",
+)
+@_option("--fetch", "Stale instruction fetch: random, stale, eager, head or tail.", "random")
 @click.option("--out", type=click.Path(path_type=Path), help="Record the trace in this directory.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(
@@ -48,8 +69,10 @@ def command(
 ) -> int:
     """Run SCENARIO (a name, see 'klpemu list scenarios', or a .toml file) and say what happened.
 
-    Without an argument: a demonstration. Four CPUs call kernel functions while a patch is
+    Without an argument: a demonstration (demo). Four CPUs call kernel functions while a patch is
     enabled and later disabled.
+
+    Options replace what the scenario says; their defaults are for what it does not say.
     """
     from emu.lab.scenario import load_scenario
 

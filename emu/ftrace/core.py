@@ -15,13 +15,12 @@ from emu.ftrace.records import Records
 from emu.ftrace.sites import Sites
 from emu.ftrace.text_poke import TextPoke
 from emu.ftrace.trampolines import Trampolines
+from emu.kernel.errno import EBUSY, EINVAL, ENODEV, ENOENT
 from emu.kernel.guest import Guest
 from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.modules import Modules
 from emu.kernel.rcu import Rcu
 from emu.kernel.warn import warn_on
-
-ENOENT, EBUSY, ENODEV, EINVAL = 2, 16, 19, 22
 
 
 class Ftrace:

@@ -11,21 +11,16 @@ class OpsFlags(IntFlag):
     ENABLED = 1 << 0
     DYNAMIC = 1 << 1
     SAVE_REGS = 1 << 2
-    SAVE_REGS_IF_SUPPORTED = 1 << 3
     RECURSION = 1 << 4
     STUB = 1 << 5
-    INITIALIZED = 1 << 6
     DELETED = 1 << 7
     ADDING = 1 << 8
     REMOVING = 1 << 9
     MODIFYING = 1 << 10
     ALLOC_TRAMP = 1 << 11
     IPMODIFY = 1 << 12
-    PID = 1 << 13
     RCU = 1 << 14
-    TRACE_ARRAY = 1 << 15
     PERMANENT = 1 << 16
-    DIRECT = 1 << 17
 
 
 class RecordFlags(IntFlag):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from emu.kernel.errno import ENOMEM
 from emu.kernel.guest import Guest
 from emu.kernel.rcu import Rcu
 from emu.structs import FTRACE_HASH
@@ -19,8 +20,6 @@ EMPTY_HASH = 0
 
 In Linux it means "every function"; here an ops names its sites, and none is none.
 """
-
-ENOMEM = 12
 
 
 class Hashes:

@@ -11,11 +11,9 @@ from emu.ftrace.flags import OpsFlags, RecordFlags, Update
 from emu.ftrace.ops import FtraceOps, OpsChain
 from emu.ftrace.sites import DynFtrace, Sites
 from emu.ftrace.trampolines import Trampolines
+from emu.kernel.errno import EBUSY, EINVAL
 from emu.kernel.guest import Guest
 from emu.kernel.warn import warn_on
-
-EBUSY = 16
-EINVAL = 22
 
 _FOLLOWED = {
     RecordFlags.REGS: RecordFlags.REGS_EN,

@@ -14,11 +14,10 @@ from emu.build.memory_map import TEXT_WINDOWS
 from emu.ftrace.flags import RecordFlags
 from emu.ftrace.text_poke import TextPoke
 from emu.kernel.bytes import load_bytes
+from emu.kernel.errno import EINVAL
 from emu.kernel.guest import Guest
 from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.warn import warn_on
-
-EINVAL = 22
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -59,10 +58,6 @@ class Sites:
         self._records: dict[int, DynFtrace] = {}
         stubs = [kallsyms.find(None, name) for name in guest.port.stub_names]
         self._stubs = {symbol.address: symbol.name for found in stubs for symbol in found}
-
-    def read_table(self, address: int, count: int) -> list[int]:
-        """Return the ``count`` entries of the ``__mcount_loc`` table at ``address``."""
-        return [self._guest.load(address + 8 * i) for i in range(count)]
 
     def ftrace_init(self, locations: Sequence[int]) -> int:
         """Switch off the vmlinux sites at ``locations``, the ``__mcount_loc`` table; 0 or -EINVAL."""

@@ -6,7 +6,7 @@ arch/arm64/kernel/ftrace.c, ftrace_find_callable_addr (6.1, CALL_OPS: 6.3).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from emu.arch.errors import OutOfReachError
 from emu.arch.tracing import Poke, Template
@@ -35,6 +35,10 @@ class Trampolines:
         text_alloc: size -> address in trampoline memory, or 0.
         text_free: gives it back.
         call_ops: sites call through the ops pointer before the function (arm64 only).
+
+    Attributes:
+        on_trampoline: told of each new one: its address, its code, its template's address, its ops.
+        on_plt: told of each new PLT: its module, its entries, the callers that they lead to.
     """
 
     def __init__(
@@ -58,6 +62,8 @@ class Trampolines:
         self.regs_caller = kallsyms.address_of("ftrace_regs_caller" + suffix)
         self.mcount_caller = kallsyms.address_of("mcount_caller")
         self._symbols: dict[int, Symbol] = {}
+        self.on_trampoline: Callable[[int, bytes, int, int], None] = lambda _at, _code, _from, _ops: None
+        self.on_plt: Callable[[str, Sequence[Poke], Sequence[int]], None] = lambda _name, _new, _to: None
 
     def handler_of(self, ops: FtraceOps) -> int:
         """Return what a trampoline of ``ops`` alone calls: ftrace_ops_get_func.
@@ -109,6 +115,7 @@ class Trampolines:
         symbol = Symbol(
             name="ftrace_trampoline", address=at, size=size, object=TRAMPOLINE_OWNER, anonymous=True
         )
+        self.on_trampoline(at, code[:pointer], template.at, ops.address)
         self._symbols[at] = symbol
         self._kallsyms.add(TRAMPOLINE_OWNER, [symbol])
 
@@ -124,7 +131,7 @@ class Trampolines:
             )
         )
         code = load_bytes(self._guest, start, end - start)
-        return Template(code=code, op_ptr=op_ptr - start, call=call - start)
+        return Template(at=start, code=code, op_ptr=op_ptr - start, call=call - start)
 
     def free(self, ops: FtraceOps) -> None:
         """Give the private trampoline back; no task may be inside it any more."""
@@ -167,6 +174,7 @@ class Trampolines:
             for i, target in enumerate(self._plt_targets())
         ]
         self._poke.early(entries)
+        self.on_plt(module_name, entries, self._plt_targets())
 
     def plt_size(self) -> int:
         """Return the bytes that `Module.plt` must have room for."""

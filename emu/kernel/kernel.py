@@ -17,8 +17,8 @@ from emu.kernel.heap import Heap
 from emu.kernel.installer import PATCHING_CPU, Installer
 from emu.kernel.tasks import Task, create_task, link_ring, percpu_address
 from emu.machine import state as s
+from emu.machine.access import record_event
 from emu.machine.engine import Engine
-from emu.machine.landing import record_event
 from emu.machine.operations import Condition
 from emu.machine.state import Fetch, ProbeKind, Schedule
 from emu.structs import CALL_ENTRY, CONSTANTS, PERCPU, TASK
@@ -253,6 +253,10 @@ class Kernel:
         words = np.array([a, b, c], np.uint64).astype(np.int64)
         block = self.engine.blocks[PATCHING_CPU]
         record_event(self.engine.ctl, block, int(kind), *(int(word) for word in words))
+
+    def furthest_clock(self) -> int:
+        """Return the clock of the CPU that is furthest ahead, cycles."""
+        return max(self.engine.clock(cpu) for cpu in range(self.cpus))
 
     def warnings(self) -> int:
         """Return how many WARNs and BUGs have been hit."""

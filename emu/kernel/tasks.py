@@ -29,7 +29,6 @@ class Task:
     cpu: int
     kind: str
     entry: int = 0
-    argument: int = 0
 
     @property
     def struct(self) -> int:
@@ -68,7 +67,7 @@ def create_task(memory: Memory, port: Port, task: Task, *, work: tuple[int, int,
     row["patch_state"] = CONSTANTS["KLP_IDLE"] & (1 << 64) - 1
     row["comm"] = task.comm.encode()[:15]
     row["work"], row["work_end"], row["work_cursor"] = work
-    row["entry"], row["arg"] = task.entry, task.argument
+    row["entry"] = task.entry
     if task.kind == "idle":
         row["pf_flags"] = CONSTANTS["PF_IDLE"] | CONSTANTS["PF_KTHREAD"]
         row["sp"] = high

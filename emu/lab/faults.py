@@ -9,18 +9,19 @@ from emu.kernel.kernel import Kernel
 from emu.kernel.text_area import TextArea
 from emu.lab.whereabouts import Whereabouts, named
 from emu.machine import state as s
+from emu.machine import unicorn_errors
 from emu.machine.memory import text_offset
 from emu.machine.registers import engine_cpu
 from emu.machine.state import Stop
 from emu.units import PAGE_SIZE
 
-_UNDEFINED_INSTRUCTION = 10
-_FETCHES = frozenset({8, 14})
+_FETCHES = frozenset({unicorn_errors.FETCH_UNMAPPED, unicorn_errors.FETCH_PROT})
 _ACCESSES = {
-    6: "read from unmapped memory", 7: "write to unmapped memory", 12: "write to fenced-off memory",
-    13: "read from fenced-off memory",
-}  # fmt: skip
-"""Unicorn's error numbers (UC_ERR_*) that are memory accesses."""
+    unicorn_errors.READ_UNMAPPED: "read from unmapped memory",
+    unicorn_errors.WRITE_UNMAPPED: "write to unmapped memory",
+    unicorn_errors.WRITE_PROT: "write to fenced-off memory",
+    unicorn_errors.READ_PROT: "read from fenced-off memory",
+}
 
 _OUTDATED_SHOWN = 4
 _STORES_SHOWN = 3
@@ -70,13 +71,13 @@ class Faults:
         if error == 0:
             sp = self._kernel.engine.read_register(cpu, self._kernel.port.registers.sp)
             return f"no stack to take an interrupt on: the stack pointer is {sp:#x}", []
-        if error == _UNDEFINED_INSTRUCTION:
+        if error == unicorn_errors.INSN_INVALID:
             return "undefined instruction", self._freed_text(pc)
         if error in _FETCHES:
             return self._jump(pc), [*self._freed_text(pc), *self._arrival(cpu, pc)]
         if error not in _ACCESSES:
             return f"the engine stopped with error {error}", []
-        if error == 12 and _is_text(address):
+        if error == unicorn_errors.WRITE_PROT and _is_text(address):
             return f"write to text at {address:#x}", ["only text pokes may change text"]
         return f"{_ACCESSES[error]} at {address:#x}", self._address(address)
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-from emu.arch import Port, port_named
+from emu.arch import port_named
 from emu.build.code_source import GivenCode, code_source
 from emu.build.contents import Call, Manifest, ModuleSource, PatchSource
-from emu.build.image import Image, build_kernel
+from emu.build.image import build_kernel
 from emu.build.manifest import load_manifest
 from emu.build.memory_map import FAR_MODULES, MODULES, TRAMPOLINES
-from emu.errors import EmuError, UnknownNameError
-from emu.ftrace import Ftrace, step_names
+from emu.errors import UnknownNameError
+from emu.ftrace import Ftrace
 from emu.kernel.installer import Job
 from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.kernel import Kernel, Timing
@@ -21,25 +22,25 @@ from emu.kernel.modules import Modules
 from emu.kernel.rcu import Rcu
 from emu.kernel.symbols import kernel_symbols
 from emu.kernel.text_area import TextArea
+from emu.lab.calls import check_calls
+from emu.lab.dropped import known_steps
 from emu.lab.faults import Faults
 from emu.lab.modules import ModuleLoader
 from emu.lab.patching import Patching
 from emu.lab.patience import Patience
-from emu.lab.recording import starting_meta
-from emu.lab.report import NORMAL, Reporter, StopReport
+from emu.lab.recording import Recording
+from emu.lab.report import NORMAL, GuestStoppedError, Reporter, StopReport
 from emu.lab.scenario import FETCHES, SCHEDULES, Scenario
 from emu.lab.symbols import SymbolBook
 from emu.lab.tracing import Tracing
 from emu.lab.whereabouts import Whereabouts
+from emu.lab.wrong_results import WrongResults
 from emu.livepatch import Livepatch
 from emu.machine.engine import UNLIMITED
 from emu.machine.memory import GuestAddressError
 from emu.machine.state import Stop
 from emu.structs import PERCPU
-from emu.trace.meta import Meta
-from emu.trace.recorder import MemoryRecorder, Recorder
 from emu.trace.run import Run
-from emu.trace.writer import RunWriter
 
 
 class Machine:
@@ -58,7 +59,7 @@ class Machine:
         quantum: mean instructions of a turn (schedule ``"quantum"``).
         tick: cycles between a CPU's timer interrupts, 0 = none.
         call_ops: arm64: sites call through the ops pointer before the function.
-        far_modules: modules go where a direct arm64 BL does not reach.
+        far_modules: arm64: modules go where a direct BL does not reach.
         out: directory to record to; None: in memory.
         drop: names of installation steps to leave out, see ``emu.ftrace.text_poke.step_names``.
 
@@ -130,10 +131,15 @@ class Machine:
             kernel, whereabouts, text=[trampolines, near, far], data=[kernel.heap, self.loader.data]
         )
         self._reporter = Reporter(kernel, whereabouts, faults)
-        kernel.installer.dropped = frozenset(_known_steps(drop, port))
-        self._record(MemoryRecorder(self._meta()) if out is None else RunWriter(Path(out), self._meta()))
-        self.loader.on_module, self.livepatch.on_patch = self._on_module, self._publish
-        kernel.engine.on_flush = self._flush
+        kernel.installer.dropped = known_steps(drop, port)
+        self.recording = recording = Recording(
+            kernel, self.kallsyms, self.symbols, scenario=self.scenario, patches=self.livepatch.table,
+            out=None if out is None else Path(out),
+        )  # fmt: skip
+        self.loader.on_module, self.livepatch.on_patch = recording.add_module, recording.publish
+        self.ftrace.trampolines.on_plt = recording.add_plt
+        self.ftrace.trampolines.on_trampoline = recording.add_trampoline
+        self.wrong_results = WrongResults(kernel, whereabouts, self.symbols, recording)
         self.stopped: StopReport | None = None
 
     def _timing(self) -> Timing:
@@ -153,18 +159,7 @@ class Machine:
         Raises:
             EmuError: it can't be written to, or holds something else.
         """
-        assert not self.kernel.engine.instructions(), "a recording holds all that its machine has done"
-        self._record(RunWriter(Path(directory), self._meta()))
-
-    def _record(self, recorder: Recorder) -> None:
-        self.recorder = recorder
-        for line in self.kernel.log:
-            recorder.add_log(line)
-        self.kernel.on_log = recorder.add_log
-        self._publish()
-
-    def _meta(self) -> Meta:
-        return starting_meta(self.scenario, self.kernel.tasks, self.livepatch.table())
+        self.recording.move_to(Path(directory))
 
     def _trampoline(self, area: TextArea, size: int) -> int:
         address = area.allocate(size)
@@ -186,7 +181,9 @@ class Machine:
 
         Args:
             calls: so many further traced calls have completed.
-            until: this is true; it is asked after each step of the patching CPU, and now and then.
+            until: this is true. It is asked only where the machine comes back to Python anyway: at each step
+                of the patching CPU, and every `patience.SLICE` instructions. So the guest may be well past
+                where it became true; with ``calls`` or ``instructions`` a run stops at that very one.
             instructions: so many further ones have been executed, by all CPUs together.
             cycles: every CPU's clock has advanced so far beyond the furthest one now.
 
@@ -204,23 +201,25 @@ class Machine:
         deadline = UNLIMITED if cycles is None else self.furthest_clock() + cycles
         bounded = instructions is not None or cycles is not None
         patience = Patience(self.kernel, calls=calls is not None, tick=self.scenario.tick)
-        while True:
-            if until is not None and until():
-                return self._stop(Stop.BREAK)
-            look = min(budget, patience.next_look())
-            reason = engine.run(calls=target, instructions=look, cycles=deadline)
-            if reason is Stop.STEP:
-                patience.step()
-                try:
-                    self.kernel.installer.step()
-                except GuestAddressError as error:
-                    return self._stop(Stop.FAULT, broken=error)
-            elif reason is not Stop.INSTRUCTIONS:
-                return self._stop(reason, asked=reason is Stop.CYCLES)
-            elif engine.instructions() >= budget:
-                return self._stop(reason, asked=True)
-            elif patience.is_out() and not bounded:
-                return self._stop(reason, nowhere_for=patience.passed())
+        with self.wrong_results.watched():
+            while until is None or not until():
+                look = min(budget, patience.next_look())
+                reason = engine.run(calls=target, instructions=look, cycles=deadline)
+                if reason is Stop.STEP:
+                    patience.step()
+                    try:
+                        self.kernel.installer.step()
+                    except GuestAddressError as error:
+                        return self._stop(Stop.FAULT, broken=error)
+                elif reason is Stop.BREAK and self.wrong_results.is_here():
+                    self.wrong_results.note()
+                elif reason is not Stop.INSTRUCTIONS:
+                    return self._stop(reason, asked=reason is Stop.CYCLES)
+                elif engine.instructions() >= budget:
+                    return self._stop(reason, asked=True)
+                elif patience.is_out() and not bounded:
+                    return self._stop(reason, nowhere_for=patience.passed())
+            return self._stop(Stop.BREAK)
 
     def _stop(
         self,
@@ -230,7 +229,7 @@ class Machine:
         nowhere_for: int = 0,
         broken: GuestAddressError | None = None,
     ) -> StopReport:
-        self._flush()
+        self.recording.flush()
         if reason in NORMAL or asked:
             self.stopped = StopReport(reason=reason, ok=True)
         elif broken is not None:
@@ -238,11 +237,6 @@ class Machine:
         else:
             self.stopped = self._reporter.report(reason, nowhere_for=nowhere_for)
         return self.stopped
-
-    def _flush(self) -> None:
-        calls, events = self.kernel.engine.take_rows()
-        self.recorder.add_calls(calls)
-        self.recorder.add_events(events)
 
     def wait(self, job: Job[int]) -> int:
         """Run until ``job`` is done and return its result.
@@ -267,9 +261,33 @@ class Machine:
             name: of it; a module of that name in the image is replaced.
             code: a path, bytes or assembly, see `code_source`.
             calls: what workers call while it is loaded.
+
+        Raises:
+            ValueError: a call has too many arguments, or a value that is not of its size.
         """
+        check_calls(calls)
         module = ModuleSource(name=name, code=code_source(name, code), calls=tuple(calls))
         self.loader.manifest = self.manifest.extended({name: module}, {})
+
+    def offer_calls(self, calls: Sequence[Call]) -> None:
+        """Let workers make these calls of the kernel in turn, instead of the image's, from now on.
+
+        Those of a module come and go with it, see `add_module`.
+
+        Raises:
+            UnknownNameError: the kernel has no function of that name.
+            ValueError: there is no call, one has too many arguments, or a value that is not of its size.
+            EmuError: there are too many.
+        """
+        check_calls(calls)
+        if not calls:
+            raise ValueError("workers need at least one call to make")
+        functions = self.kernel.image.symbols
+        for call in calls:
+            if call.fn not in functions:
+                raise UnknownNameError("function", call.fn, sorted(self.kernel.image.sites))
+        self.loader.manifest = replace(self.manifest, calls=tuple(calls))
+        self.loader.offer_calls()
 
     def add_patch(self, name: str, code: GivenCode, *, objects: Mapping[str, Mapping[str, str]]) -> None:
         """Make a patch known, for ``livepatch.enable``.
@@ -304,8 +322,7 @@ class Machine:
     @property
     def trace(self) -> Run:
         """What has been recorded so far."""
-        self._flush()
-        return self.recorder.run()
+        return self.recording.run()
 
     @property
     def log(self) -> list[str]:
@@ -319,10 +336,13 @@ class Machine:
 
     def furthest_clock(self) -> int:
         """Return the clock of the CPU that is furthest ahead, cycles."""
-        return max(self.kernel.engine.clock(cpu) for cpu in range(self.kernel.cpus))
+        return self.kernel.furthest_clock()
 
     def bad_results(self) -> int:
-        """Return how many calls came back with a wrong result, callee-saved register or stack pointer."""
+        """Return how many calls came back with a wrong result, callee-saved register or stack pointer.
+
+        ``wrong_results.noted`` tells which the first ones were.
+        """
         offset = PERCPU.offset("bad_results")
         return sum(self.kernel.engine.memory.load(area + offset) for area in self.kernel.percpu)
 
@@ -336,35 +356,13 @@ class Machine:
         site = self.ftrace.sites.locate(address) or address
         return self.kernel.engine.memory.read(site, self.port.site.poke_size)
 
-    def _on_module(self, name: str, image: Image) -> None:
-        module = self.modules.find(name)
-        if module is not None and not module.livepatch:
-            self.symbols.add_module(name, image)
-            self._publish()
-
-    def _publish(self) -> None:
-        """Tell the recording what addresses mean from now on, so that it can be read if the run is killed."""
-        self.recorder.set_symbols(self.symbols.table())
-        self.recorder.update_meta({"patches": self.livepatch.table()})
-
     def finish(self) -> Run:
         """Complete the recording and return it; the machine can't run on after that."""
-        self._flush()
-        open_calls = self.kernel.engine.open_calls()
-        self.recorder.add_calls(open_calls)
-        engine = self.kernel.engine
-        return self.recorder.finish(
-            {
-                "instructions": engine.instructions(),
-                "cycles": self.furthest_clock(),
-                "patches": self.livepatch.table(),
-                "warnings": self.kernel.warnings(),
-            }
-        )
+        return self.recording.finish()
 
     def close(self) -> None:
         """Give files back; a recording that was not finished stays an incomplete one."""
-        self.recorder.close()
+        self.recording.close()
 
     def __enter__(self) -> Machine:
         return self
@@ -373,27 +371,3 @@ class Machine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class GuestStoppedError(EmuError):
-    """The guest stopped before what was waited for."""
-
-    def __init__(self, what: str, report: StopReport) -> None:
-        super().__init__(f"{what} did not finish: {'; '.join(report.lines())}")
-        self.report = report
-
-
-OTHER_STEPS = (
-    "rcu_assign_pointer", "smp_wmb klp_init_transition", "smp_wmb __klp_enable_patch",
-    "smp_wmb __klp_disable_patch", "ftrace_ops_list publish", "function_trace_op", "ftrace_sync_ipi",
-    "synchronize_rcu_tasks_rude", "synchronize_rcu_tasks", "klp_synchronize_transition after unpatching",
-)  # fmt: skip
-"""Steps that can be left out besides those of text pokes: barriers and grace periods."""
-
-
-def _known_steps(steps: tuple[str, ...], port: Port) -> tuple[str, ...]:
-    known = [*step_names(port), *OTHER_STEPS]
-    for step in steps:
-        if step not in known:
-            raise UnknownNameError("installation step", step, known)
-    return steps

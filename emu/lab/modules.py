@@ -13,15 +13,15 @@ from emu.build.memory_map import MODULE_DATA, Area
 from emu.build.toolchain import EntryScheme
 from emu.errors import UnknownNameError
 from emu.ftrace import Ftrace
+from emu.kernel.errno import EBUSY, EEXIST, ENOENT, ENOMEM
 from emu.kernel.heap import Heap
 from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.kernel import Kernel
 from emu.kernel.modules import Module, Modules, ModuleState
 from emu.kernel.symbols import kernel_symbols
 from emu.kernel.text_area import TextArea
+from emu.lab.calls import check_room
 from emu.units import page_up
-
-EEXIST, ENOENT, EBUSY, ENOMEM = 17, 2, 16, 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class ModuleLoader:
     Attributes:
         manifest: may be exchanged for one that has more modules.
         data: where modules' data is.
-        on_module: told name and image of each module that appears, before any CPU can call it.
+        on_module: told of each module that appears, before any CPU can call it.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class ModuleLoader:
         self._kernel, self._ftrace, self._kallsyms, self._modules = kernel, ftrace, kallsyms, modules
         self.manifest, self._near, self._far = manifest, near, far
         self.data = Heap(kernel.engine, MODULE_DATA)
-        self.on_module: Callable[[str, Image], None] = lambda _name, _image: None
+        self.on_module: Callable[[Module, Image], None] = lambda _module, _image: None
         self.covering: Callable[[str], list[str]] = lambda _name: []
         """(module) -> the patches in use that name it among their objects."""
         self._loaded: dict[str, Loaded] = {}
@@ -93,6 +93,19 @@ class ModuleLoader:
         if name not in self.manifest.modules:
             raise UnknownNameError("module", name, sorted(self.manifest.modules))
         return self.read(self.manifest.modules[name].code, {})
+
+    def dry_run(self, name: str, code: Code, also: Mapping[str, int], *, livepatch: bool = False) -> Image:
+        """Return the image of a module without putting it anywhere.
+
+        Args:
+            name, code, livepatch: as for `place`.
+            also: symbols that it may refer to besides those that are there.
+
+        Raises:
+            EmuError: see `place`.
+        """
+        area = self._near if livepatch else self._far or self._near
+        return self._build(name, code, area.area, MODULE_DATA, also)
 
     def read(self, source: CodeSource, constants: Mapping[str, int]) -> Code:
         """Return the code that ``source`` means, see `read_code`; compiled once."""
@@ -121,7 +134,7 @@ class ModuleLoader:
         ret = self.place(name, code, area=self._far or self._near, calls=calls)
         if not ret:
             self._set_live(name)
-            self._offer_calls()
+            self.offer_calls()
         return ret
 
     def place_patch(self, name: str, code: Code, constants: Mapping[str, int]) -> int:
@@ -195,6 +208,8 @@ class ModuleLoader:
         return {**dict.fromkeys(self._kernel.port.stub_names, stubs[-1]), **names}
 
     def _calls_of(self, name: str, image: Image, calls: Sequence[Call]) -> tuple[tuple[Call, int], ...]:
+        others = sum(len(loaded.calls) for other, loaded in self._loaded.items() if other != name)
+        check_room(len(self.manifest.calls) + others + len(calls))
         symbols = {**self._kernel.image.symbols, **image.symbols}
         for call in calls:
             if call.fn not in symbols:
@@ -212,7 +227,7 @@ class ModuleLoader:
             self._modules.add(module)
             self._kallsyms.add(name, kernel_symbols(image, name))
             kernel.event_module(module.base, module.size, loaded=True)
-            self.on_module(name, image)
+            self.on_module(module, image)
             return 0
 
         kernel.guest.callback("module text", appear)
@@ -240,11 +255,11 @@ class ModuleLoader:
         if module.refs or self._refused(name, "unload"):
             return -EBUSY
         module.state = ModuleState.GOING
-        self._offer_calls()
+        self.offer_calls()
         self._kernel.guest.synchronize_rcu_tasks("tasks out of the module")
         if self.occupied(name):
             module.state = ModuleState.LIVE
-            self._offer_calls()
+            self.offer_calls()
             return -EBUSY
         self.forget(name)
         return 0
@@ -293,8 +308,8 @@ class ModuleLoader:
         if data:
             self.data.free(data)
 
-    def _offer_calls(self) -> None:
-        """Let workers call what is loaded and stays."""
+    def offer_calls(self) -> None:
+        """Let workers call what the manifest says: of the kernel, and of modules that are loaded and stay."""
         kernel = self._kernel
         calls = [(call, kernel.image.address(call.fn)) for call in self.manifest.calls]
         for name in sorted(self._loaded):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from emu.build.assembly_files import read_units
@@ -10,6 +10,7 @@ from emu.build.code_source import AssemblyFolder, Code, CodeSource
 from emu.build.contents import VMLINUX
 from emu.errors import EmuError, UnknownNameError
 from emu.ftrace import Sites
+from emu.kernel.errno import EBUSY
 from emu.kernel.installer import Job
 from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.kernel import Kernel
@@ -21,8 +22,6 @@ from emu.trace.meta import PatchEntry
 REPLACEMENTS = "replacement"
 """Folder of the replacements that ship with klpemu, in ``asm/<port>``."""
 
-EBUSY = 16
-
 
 class PatchHandle:
     """A patch that was asked for: use it to wait, to disable, and to find its calls in the trace.
@@ -30,13 +29,14 @@ class PatchHandle:
     Attributes:
         id: its number in the ``patch`` column of calls.
         reasons: why functions of it can't be patched, when it was refused.
+        klp_patch: guest address of its ``klp_patch``, by which `Livepatch` knows it; 0 before it was enabled.
     """
 
     def __init__(self, patching: Patching, patch: Patch, number: int, job: Job[int]) -> None:
         self.patch, self.id = patch, number
         self._patching, self._job = patching, job
-        self._address = 0
         self.reasons: tuple[str, ...] = ()
+        self.klp_patch = 0
         self.settled_at = -1
         """Furthest clock of any CPU, cycles, when the last enabling or disabling was complete; -1 before."""
 
@@ -106,9 +106,24 @@ class Patching:
         handle = PatchHandle(self, whole, number, job)
         return handle
 
-    def check(self, patch: str) -> None:
-        """Raise what `enable` would raise for ``patch`` now, and enable nothing."""
-        self._loader.read(self._source(self._whole(patch)), {"KLP_VERSION": len(self._entries)})
+    def replacements(self, patch: str, number: int, also: Mapping[str, int]) -> list[str]:
+        """Return which replacements the code of a patch of the manifest has; nothing is enabled.
+
+        Args:
+            patch: its name.
+            number: the one that it would be enabled under.
+            also: symbols that its code may refer to besides those that are there.
+
+        Raises:
+            EmuError: its code can't be read or compiled.
+        """
+        source = self._loader.manifest.patches[patch].code
+        if source is None:
+            return self._shipped()
+        constants = {"KLP_VERSION": number}
+        code = self._loader.read(source, constants)
+        image = self._loader.dry_run(patch, code, {**also, **constants}, livepatch=True)
+        return [name for name, symbol in image.symbols.items() if symbol.size]
 
     def disable(self, patch: PatchHandle | str) -> PatchHandle:
         """Ask the patching CPU to disable a patch that was enabled, by handle or name."""
@@ -149,14 +164,13 @@ class Patching:
             handle.reasons = self._reasons(replacements)
             self._loader.forget(name)
         else:
-            handle._address = ret
+            handle.klp_patch = ret
             self._handles[name] = handle
-        handle.settled_at = self._now()
+        handle.settled_at = self._kernel.furthest_clock()
         return ret
 
     def _note(self, handle: PatchHandle, replacements: list[tuple[int, int]]) -> None:
         """Enter which function the patch replaces by which, for who reads the trace."""
-        self._symbols.add_patch(handle.patch.name, self._loader.image(handle.patch.name))
         name_at, functions = self._symbols.name_at, self._entries[handle.id]["functions"]
         functions |= {name_at(old): name_at(new) for old, new in replacements if old}
         if handle.patch.replace:  # what the patches before it cover gets a nop func
@@ -169,8 +183,8 @@ class Patching:
         """Queue the disabling of a patch; the job's result is 0 or a negative errno."""
 
         def body() -> int:
-            ret = self.core.disable(handle._address)
-            handle.settled_at = self._now()
+            ret = self.core.disable(handle.klp_patch)
+            handle.settled_at = self._kernel.furthest_clock()
             return ret
 
         return self._kernel.installer.submit(f"disable {handle.patch.name}", body)
@@ -186,14 +200,10 @@ class Patching:
             return True
         if self._loader.occupied(name):
             return False
-        if self.core.unload(old._address) == 0:
+        if self.core.unload(old.klp_patch) == 0:
             self._loader.forget(name)
             del self._handles[name]
         return True
-
-    def _now(self) -> int:
-        engine = self._kernel.engine
-        return max(engine.clock(cpu) for cpu in range(engine.cpus))
 
     def _replacements(self, patch: Patch) -> list[tuple[int, int]]:
         """Return the addresses of each function, 0 if its object is not loaded, and of its replacement.
@@ -250,13 +260,13 @@ class Patching:
 
     def _shipped_names(self, patch: Patch) -> tuple[str, ...]:
         """Return the files of the replacements that ship with klpemu; others must be kernel symbols."""
-        shipped = [unit.name for unit in read_units(self._kernel.port, REPLACEMENTS)]
-        wanted: list[str] = []
+        shipped, wanted = self._shipped(), dict[str, None]()
         for func in (func for obj in patch.objects for func in obj.funcs):
             if isinstance(func.new_func, str) and func.new_func not in self._kernel.image.symbols:
-                source = func.new_func.removeprefix("lp_")
-                if source not in shipped or not func.new_func.startswith("lp_"):
-                    known = [f"lp_{name}" for name in sorted(shipped)]
-                    raise UnknownNameError("replacement", func.new_func, known)
-                wanted.append(source)
-        return tuple(dict.fromkeys(wanted))
+                if func.new_func not in shipped:
+                    raise UnknownNameError("replacement", func.new_func, shipped)
+                wanted[func.new_func.removeprefix("lp_")] = None
+        return tuple(wanted)
+
+    def _shipped(self) -> list[str]:
+        return [f"lp_{unit.name}" for unit in read_units(self._kernel.port, REPLACEMENTS)]

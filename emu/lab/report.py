@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from emu.errors import EmuError
 from emu.kernel.installer import PATCHING_CPU
 from emu.kernel.kernel import Kernel
 from emu.lab.faults import Faults
 from emu.lab.whereabouts import Whereabouts
 from emu.machine.memory import GuestAddressError
 from emu.machine.state import Stop
+from emu.units import counted
 
 NORMAL = frozenset({Stop.CALLS, Stop.BREAK, Stop.SCRIPT})
 """Stops that are what the caller asked for; everything else is reported."""
@@ -47,6 +49,14 @@ class StopReport:
             return [f"stopped: {self.reason.name.lower()}"]
         place = f" on CPU{self.cpu}, task {self.task}, at {self.where}" if self.cpu >= 0 else ""
         return [f"{self.what}{place}", *(f"  {line}" for line in self.details)]
+
+
+class GuestStoppedError(EmuError):
+    """The guest stopped before what was waited for."""
+
+    def __init__(self, what: str, report: StopReport) -> None:
+        super().__init__(f"{what} did not finish: {'; '.join(report.lines())}")
+        self.report = report
 
 
 class Reporter:
@@ -123,7 +133,7 @@ class Reporter:
 
     def _all_cpus(self) -> list[str]:
         cpus = range(self._kernel.cpus)
-        more = [f"and {len(cpus) - _CPUS_SHOWN} more CPUs"] if len(cpus) > _CPUS_SHOWN else []
+        more = [f"and {counted(len(cpus) - _CPUS_SHOWN, 'more CPU')}"] if len(cpus) > _CPUS_SHOWN else []
         return [self._whereabouts.of_cpu(cpu) for cpu in cpus[:_CPUS_SHOWN]] + more
 
     def _waits(self) -> list[str]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from emu.analysis import Report, report_of
 from emu.build.manifest import load_manifest
-from emu.errors import UnknownNameError
+from emu.kernel.errno import error_name
 from emu.kernel.installer import Job
+from emu.lab.interrupts import RunInterruptedError, noted_interrupts
 from emu.lab.machine import Machine
 from emu.lab.patching import PatchHandle
+from emu.lab.rehearsal import rehearse
 from emu.lab.report import StopReport
 from emu.lab.scenario import Scenario, Step
+from emu.lab.wrong_results import WrongResult
 from emu.machine.state import Stop
 from emu.trace.run import Run
 
@@ -42,7 +44,7 @@ class StepResult:
     @property
     def answer(self) -> str:
         """``ok`` or the errno's name."""
-        return "ok" if self.result >= 0 else f"-{errno.errorcode.get(-self.result, str(-self.result))}"
+        return "ok" if self.result >= 0 else error_name(self.result)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,7 @@ class Outcome:
         steps: what each step did.
         stopped: why the machine stopped.
         bad_results: calls that came back with a wrong result, register or stack.
+        wrong_results: the first of them.
         sites_before: first bytes of each affected site before anything was done.
         out: where the recording is; None: nowhere.
     """
@@ -64,6 +67,7 @@ class Outcome:
     steps: list[StepResult]
     stopped: StopReport
     bad_results: int
+    wrong_results: tuple[WrongResult, ...]
     sites_before: dict[str, bytes]
     facts: Report
     out: Path | None = None
@@ -97,6 +101,7 @@ class Outcome:
             **facts,
             "warnings": meta["warnings"],
             "bad_results": self.bad_results,
+            "wrong_results": [asdict(wrong) for wrong in self.wrong_results],
             "sites_before": {name: code.hex(" ") for name, code in self.sites_before.items()},
             "steps": [
                 {
@@ -136,30 +141,28 @@ def run_scenario(
 
     Raises:
         EmuError: the scenario names something that does not exist, or ``out`` can't be written.
+        RunInterruptedError: Ctrl-C came; ``out`` holds all calls until then.
     """
     with machine_of(scenario, None) as machine:
-        _check_steps(machine, scenario.steps)
+        rehearse(machine, scenario)
         if out is not None:
             machine.record_to(out)
         watched = _watched_functions(machine, scenario)
         before = {name: machine.site_bytes(name) for name in watched}
-        steps: list[StepResult] = []
-        stopped = StopReport(reason=Stop.CALLS, ok=True)
-        for step in (*scenario.steps, None):
-            target = scenario.calls if step is None else min(step.after_calls, scenario.calls)
-            stopped = _run_to(machine, target, progress)
-            if step is None or not stopped.ok:
-                break
-            result, stopped = _do(machine, step, watched)
-            if result is not None:
-                steps.append(result)
-            if not stopped.ok:
-                break
-        bad_results = machine.bad_results()
+        with noted_interrupts() as interrupted:
+
+            def run_on(calls: int | None, done: Callable[[], bool]) -> StopReport:
+                report = machine.run(calls=calls, until=lambda: done() or interrupted())
+                progress(machine.calls_done)
+                if interrupted():
+                    raise RunInterruptedError(out, len(machine.recording.calls))
+                return report
+
+            steps, stopped = _play(machine, scenario, watched, run_on)
         run = machine.finish()
     return Outcome(
-        scenario=scenario, run=run, steps=steps, stopped=stopped, bad_results=bad_results,
-        sites_before=before, facts=report_of(run), out=out,
+        scenario=scenario, run=run, steps=steps, stopped=stopped, bad_results=machine.bad_results(),
+        wrong_results=tuple(machine.wrong_results.noted), sites_before=before, facts=report_of(run), out=out,
     )  # fmt: skip
 
 
@@ -174,40 +177,42 @@ def machine_of(scenario: Scenario, out: Path | None) -> Machine:
     )  # fmt: skip
 
 
-def _check_steps(machine: Machine, steps: Sequence[Step]) -> None:
-    """Raise before anything runs if a step names what will not be there, or code that can't be compiled."""
-    enabled: list[str] = []
-    for at, step in enumerate(steps):
-        if step.action == "load":
-            machine.loader.code_of(step.subject)
-        elif step.action == "enable":
-            machine.livepatch.check(step.subject)
-            enabled.append(step.subject)
-        elif step.action == "disable" and step.subject not in enabled:
-            raise UnknownNameError("enabled patch", step.subject, sorted(enabled))
-        elif step.action == "unload" and step.subject not in machine.manifest.modules:
-            raise UnknownNameError("module", step.subject, sorted(machine.manifest.modules))
-        elif step.action in ("trace", "untrace") and all(before.action != "load" for before in steps[:at]):
-            machine.tracing.check(step.subject)
-
-
 _CHUNK = 250_000
 """Calls between two reports of progress."""
 
+_RunOn = Callable[[int | None, Callable[[], bool]], StopReport]
+"""(calls, done): run for so many calls, or until it is done."""
 
-def _run_to(machine: Machine, calls: int, progress: Callable[[int], None]) -> StopReport:
+
+def _play(
+    machine: Machine, scenario: Scenario, watched: list[str], run_on: _RunOn
+) -> tuple[list[StepResult], StopReport]:
+    """Make the scenario's calls and do its steps, as far as the machine gets."""
+    steps: list[StepResult] = []
+    for step in scenario.steps:
+        stopped = _run_to(machine, min(step.after_calls, scenario.calls), run_on)
+        if stopped.ok:
+            result, stopped = _do(machine, step, watched, run_on)
+            steps += [result] if result is not None else []
+        if not stopped.ok:
+            return steps, stopped
+    return steps, _run_to(machine, scenario.calls, run_on)
+
+
+def _run_to(machine: Machine, calls: int, run_on: _RunOn) -> StopReport:
     report = StopReport(reason=Stop.CALLS, ok=True)
     while report.ok and machine.calls_done < calls:
-        report = machine.run(calls=min(calls - machine.calls_done, _CHUNK))
-        progress(machine.calls_done)
+        report = run_on(min(calls - machine.calls_done, _CHUNK), lambda: False)
     return report
 
 
-def _do(machine: Machine, step: Step, watched: list[str]) -> tuple[StepResult | None, StopReport]:
+def _do(
+    machine: Machine, step: Step, watched: list[str], run_on: _RunOn
+) -> tuple[StepResult | None, StopReport]:
     """Do one step; its result is None when the machine stopped before it was complete."""
     deed = _start(machine, step)
     handle = deed if isinstance(deed, PatchHandle) else None
-    stopped = machine.run(until=lambda: _is_done(deed))
+    stopped = run_on(None, lambda: _is_done(deed))
     if not _is_done(deed):
         return None, stopped
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
+import errno
+import os
+import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,10 +13,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from emu.arch import PORTS
+from emu.build.code_source import ARCH, CodeSource, ObjectFile, SourceFile, UnreadableFileError
 from emu.build.contents import ModuleSource, PatchSource
-from emu.build.manifest import parse_modules, parse_patches
+from emu.build.manifest import image_names, parse_modules, parse_patches
 from emu.build.memory_map import MAX_CPUS
-from emu.errors import EmuError, UnknownNameError
+from emu.errors import EmuError, UnknownNameError, suggestion
 from emu.machine.state import Fetch, Schedule
 
 SCHEDULES = {
@@ -79,9 +82,10 @@ class Scenario:
         quantum: mean instructions of a turn.
         tick: cycles between timer interrupts of a CPU, 0 = none.
         call_ops: arm64: sites call through the ops pointer before the function.
-        far_modules: modules go where a direct arm64 BL does not reach.
+        far_modules: arm64: modules go where a direct BL does not reach.
         steps: in order of ``after_calls``.
         modules, patches: more of them than the image has.
+        origin: how messages name it; no TOML key.
     """
 
     name: str
@@ -103,6 +107,7 @@ class Scenario:
     steps: tuple[Step, ...] = ()
     modules: Mapping[str, ModuleSource] = field(default_factory=dict)
     patches: Mapping[str, PatchSource] = field(default_factory=dict)
+    origin: str = "scenario"
 
     def with_options(self, options: Mapping[str, object]) -> Scenario:
         """Return this scenario with some fields replaced; ``None`` values are left out.
@@ -174,6 +179,9 @@ def _consistent(scenario: Scenario, origin: str) -> Scenario:
         raise ScenarioError(origin, "tick", problem)
     if scenario.call_ops and PORTS[scenario.arch].tracing.ops_literal is None:
         raise ScenarioError(origin, "call_ops", f"{scenario.arch} sites carry no ops pointer")
+    if scenario.far_modules and PORTS[scenario.arch].tracing.plt_entry is None:
+        problem = f"{scenario.arch} calls reach all text, so no module is far; leave it out"
+        raise ScenarioError(origin, "far_modules", problem)
     return scenario
 
 
@@ -200,11 +208,11 @@ def parse_scenario(text: str, *, origin: str, folder: Path = Path()) -> Scenario
         raise ScenarioError(origin, "name", "is missing; give the scenario a name")
     for key, value in table.items():
         if key not in _CHECKS:
-            known = [*_CHECKS, "steps", "modules", "patches"]
-            close = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+            hint = suggestion(key, [*_CHECKS, "steps", "modules", "patches"])
             raise ScenarioError(origin, key, f"unknown key; {hint}")
         _check(key, value, origin)
+    if "image" in table and table["image"] not in image_names():
+        raise ScenarioError(origin, "image", str(UnknownNameError("image", table["image"], image_names())))
     if not isinstance(rows, list):
         raise ScenarioError(origin, "steps", "must be an array of tables ([[steps]])")
     steps = tuple(_step(row, f"steps[{at}]", origin) for at, row in enumerate(rows))
@@ -212,7 +220,31 @@ def parse_scenario(text: str, *, origin: str, folder: Path = Path()) -> Scenario
         if after.after_calls < before.after_calls:
             problem = "must not be less than the step before's"
             raise ScenarioError(origin, f"steps[{at + 1}].after_calls", problem)
-    return _consistent(Scenario(**table, steps=steps, modules=modules, patches=patches), origin)
+    for kind, sources in (("modules", modules), ("patches", patches)):
+        for name, source in sources.items():
+            _check_file(source.code, f"{kind}.{name}", origin)
+    scenario = Scenario(**table, steps=steps, modules=modules, patches=patches, origin=origin)
+    return _consistent(scenario, origin)
+
+
+def _check_file(code: CodeSource | None, where: str, origin: str) -> None:
+    """Raise if there is no file to take the code from, for whatever port."""
+    if not isinstance(code, (ObjectFile, SourceFile)):
+        return
+    problems = [_missing(Path(str(code.path).replace(ARCH, arch))) for arch in PORTS]
+    if all(problems):
+        key = "object" if isinstance(code, ObjectFile) else "source"
+        raise ScenarioError(origin, f"{where}.{key}", str(UnreadableFileError(code.path, problems[0])))
+
+
+def _missing(path: Path) -> str:
+    """Return why ``path`` is no file, "" if it is one."""
+    try:
+        return os.strerror(errno.EISDIR) if stat.S_ISDIR(path.stat().st_mode) else ""
+    except OSError as error:
+        return error.strerror or str(error)
+    except ValueError as error:  # a NUL in the name
+        return str(error)
 
 
 def _step(row: object, where: str, origin: str) -> Step:
@@ -220,8 +252,8 @@ def _step(row: object, where: str, origin: str) -> Step:
         raise ScenarioError(origin, where, "must be a table")
     actions = row.keys() & ACTIONS.keys()
     for key in row.keys() - ACTIONS.keys() - {"after_calls"}:
-        known = ", ".join(["after_calls", *ACTIONS])
-        raise ScenarioError(origin, f"{where}.{key}", f"unknown key; known: {known}")
+        hint = suggestion(key, ["after_calls", *ACTIONS])
+        raise ScenarioError(origin, f"{where}.{key}", f"unknown key; {hint}")
     if len(actions) != 1:
         raise ScenarioError(origin, where, f"needs exactly one of {', '.join(ACTIONS)}")
     (action,) = actions

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from emu.errors import UnknownNameError
 from emu.ftrace import Ftrace, FtraceOps, OpsFlags
+from emu.kernel.errno import ENOENT, ENOMEM
 from emu.kernel.installer import Job
 from emu.kernel.kernel import Kernel
 from emu.structs import FTRACE_OPS
-
-ENOMEM, ENOENT = 12, 2
 
 
 class Tracing:
@@ -44,10 +43,6 @@ class Tracing:
         """Have the patching CPU unregister the newest counting ops on ``function``: 0 or -ENOENT."""
         self._address(function)
         return self._kernel.installer.submit(f"untrace {function}", lambda: self._unregister(function))
-
-    def check(self, function: str) -> None:
-        """Raise `UnknownNameError` if nothing that is loaded has such a function."""
-        self._address(function)
 
     def hits(self, function: str) -> int:
         """Return how often the counting handlers on ``function`` have been called."""

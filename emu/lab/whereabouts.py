@@ -66,9 +66,11 @@ class Whereabouts:
     def under_way(self, cpu: int) -> list[str]:
         """Return the call of the current task's table that is under way, and its open traced calls."""
         lines = []
-        call = self._call(self.task(cpu))
-        if call:
-            lines.append(f"{self.task_name(cpu)} was making the call {call}")
+        call = self.call_of(self.task(cpu))
+        if call is not None:
+            name = self._kallsyms.name_at(int(call["fn"]))
+            arguments = ", ".join(map(hex, np.trim_zeros(call["args"], "b").tolist()))
+            lines.append(f"{self.task_name(cpu)} was making the call {name}({arguments})")
         frames = self._open_calls(cpu)
         if frames:
             runs = [(name, len(list(group))) for name, group in groupby(frames)]
@@ -79,17 +81,16 @@ class Whereabouts:
             lines.append(f"open traced calls, innermost first: {' <- '.join(shown + more)}")
         return lines
 
-    def _call(self, task: Task) -> str:
-        """Return ``function(arguments)`` of the entry before the task's cursor; "" when there is none."""
+    def call_of(self, task: Task) -> np.void | None:
+        """Return the ``call_entry`` of the call that a task makes, the one before its cursor, or None."""
         if task.kind == "idle" or task.comm == "klp_driver":
-            return ""
+            return None
         start, end = (self._kernel.task_field(task, member) for member in ("work", "work_end"))
         entry = self._kernel.task_field(task, "work_cursor") - CALL_ENTRY.size
         if not start <= entry < end or (entry - start) % CALL_ENTRY.size:
-            return ""
-        row = self._kernel.engine.memory.view(CALL_ENTRY, entry)[0]
-        arguments = np.trim_zeros(row["args"], "b").tolist()
-        return f"{self._kallsyms.name_at(int(row['fn']))}({', '.join(map(hex, arguments))})"
+            return None
+        row: np.void = self._kernel.engine.memory.view(CALL_ENTRY, entry)[0]
+        return row
 
     def _open_calls(self, cpu: int) -> list[str]:
         engine = self._kernel.engine

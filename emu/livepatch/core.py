@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from emu.kernel.errno import EBUSY, EINVAL, ENODEV, ENOENT
 from emu.kernel.guest import Guest, View
 from emu.kernel.kallsyms import Kallsyms, Symbol
 from emu.kernel.modules import Modules
@@ -30,8 +31,6 @@ from emu.livepatch.state import klp_is_patch_compatible
 from emu.livepatch.transition import PatchState, Transition
 from emu.machine.operations import Barrier
 from emu.structs import KLP_OBJECT
-
-ENOENT, EBUSY, ENODEV, EINVAL = 2, 16, 19, 22
 
 MODULE_NAME_LEN = 56
 """Source: include/linux/moduleparam.h: 64 - sizeof(unsigned long)."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from emu.errors import UnknownNameError
 from emu.ftrace import Ftrace
+from emu.kernel.errno import EAGAIN, EEXIST, ENOENT, ENOMEM
 from emu.kernel.guest import Guest, View
 from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.modules import Module, Modules
@@ -24,8 +25,6 @@ from emu.livepatch.model import Func, Patch
 from emu.livepatch.patch import Patcher
 from emu.livepatch.replace import Replace
 from emu.livepatch.transition import Immediate, PatchState, Switching, Transition
-
-ENOENT, EAGAIN, ENOMEM, EBUSY, EEXIST = 2, 11, 12, 16, 17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,12 @@ its klp_ftrace_handler is guest assembly: asm/<port>/klp_ftrace_handler.s.
 from __future__ import annotations
 
 from emu.ftrace import Ftrace, FtraceOps, OpsFlags
+from emu.kernel.errno import EINVAL, ENOMEM
 from emu.kernel.guest import Guest, View
 from emu.kernel.warn import warn_on
 from emu.livepatch.graph import for_each_func, for_each_object, func_name
 from emu.livepatch.log import Log
 from emu.structs import KLP_FUNC, KLP_OPS
-
-ENOMEM, EINVAL = 12, 22
 
 _STACK_NODE = KLP_FUNC.offset("stack_node.next")
 

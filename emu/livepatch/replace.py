@@ -6,6 +6,7 @@ Source: kernel/livepatch/core.c, klp_add_nops, klp_unpatch_replaced_patches, klp
 from __future__ import annotations
 
 from emu.kernel.bytes import store_string, string_size
+from emu.kernel.errno import ENOMEM
 from emu.kernel.guest import Guest, View
 from emu.kernel.modules import Modules
 from emu.livepatch.graph import (
@@ -18,8 +19,6 @@ from emu.livepatch.graph import (
 )  # fmt: skip
 from emu.livepatch.patch import Patcher
 from emu.structs import KLP_FUNC, KLP_OBJECT
-
-ENOMEM = 12
 
 
 class Replace:

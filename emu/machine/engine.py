@@ -23,13 +23,15 @@ from emu.build.memory_map import (
 )  # fmt: skip
 from emu.machine import state as s
 from emu.machine.fetch import FetchModel
-from emu.machine.landing import fill_call_row
-from emu.machine.loop import interrupts_enabled, on_block, on_fault, on_interrupt, on_syscall, run_loop
+from emu.machine.frames import fill_call_row
+from emu.machine.hooks import on_block, on_fault, on_instruction, on_interrupt, on_page, on_syscall
+from emu.machine.loop import run_loop
 from emu.machine.memory import TEXT_SIZE, Memory, page_aligned
 from emu.machine.native import function_address
-from emu.machine.registers import engine_cpu, register_number
+from emu.machine.registers import engine_cpu, new_cpu, register_number
 from emu.machine.state import Fetch, Schedule, Stop
 from emu.machine.text import TextTables, windows
+from emu.machine.traps import interrupts_enabled
 from emu.trace.schema import CallFlag, calls_from_words, events_from_words
 from emu.units import PAGE_SIZE
 
@@ -51,6 +53,9 @@ _ACCESS_FAULTS = (
     | unicorn_const.UC_HOOK_MEM_WRITE_PROT
     | unicorn_const.UC_HOOK_MEM_FETCH_PROT
 )
+
+_EVERYWHERE = 1, 0
+"""Begin and end of a hook without bounds, as Unicorn has it."""
 
 _GDT = (0, 0x00AF9B000000FFFF, 0x00CF93000000FFFF)
 """Null, 64-bit code, data. Source: Intel SDM vol. 3A, 3.4.5."""
@@ -105,6 +110,7 @@ class Engine:
         self.waits = np.zeros((_MAX_WAITS, s.WAIT_WORDS), np.int64)
         self._script = np.zeros((1, 2), np.int64)
         self._fill_control(exact=exact, schedule=schedule, seed=seed, quantum=quantum, tick=tick)
+        self._pages = np.ones((cpus, self.memory.data.size // PAGE_SIZE), np.uint8)
         self._text = [page_aligned(TEXT_SIZE) for _ in range(cpus)]
         self._uc = [self._make_cpu(index, slots[index]) for index in range(cpus)]
         self.fetch = FetchModel(self, self._text, fetch)
@@ -157,59 +163,64 @@ class Engine:
         ctl[s.CTL_WINDOWS : s.CTL_WINDOWS + 9] = np.array(windows()).ravel()
 
     def _make_cpu(self, index: int, slots: list[int]) -> Uc:
-        kind = engine_cpu(self.port)
-        uc = Uc(kind.arch, kind.mode)
-        if kind.model is not None:
-            uc.ctl_set_cpu_model(kind.model)
+        uc = new_cpu(self.port)
         uc.ctl_set_tcg_buffer_size(TCG_BUFFER)
+        uc.ctl_set_tlb_mode(unicorn_const.UC_TLB_VIRTUAL)
+        uc.ctl_exits_enabled(True)  # and there are none: nothing ends a run at an address
         offset = 0
         for window in TEXT_WINDOWS:
             address = self._text[index].ctypes.data + offset
             uc.mem_map_ptr(window.base, window.size, _READ | unicorn_const.UC_PROT_EXEC, address)
             offset += window.size
-        self._map_data(uc, slots)
+        data = self.memory.data
+        uc.mem_map_ptr(DATA_BASE, data.size, _READ | unicorn_const.UC_PROT_WRITE, data.ctypes.data)
+        self._fence_stacks(index, slots)
         block = self.blocks[index]
         block[s.CPU_CTL], block[s.CPU_INDEX] = self.ctl.ctypes.data, index
         block[s.CPU_UC] = ctypes.cast(uc._uch, ctypes.c_void_p).value or 0
         block[s.CPU_TOP] = block[s.CPU_EXPECTED] = -1
+        block[s.CPU_PAGES] = self._pages[index].ctypes.data
         block[s.CPU_TEXT_HOST] = self._text[index].ctypes.data
         block[s.CPU_NEXT_TICK] = self.ctl[s.CTL_TICK]
         self._add_hooks(uc, block)
-        if kind.hardware == s.PORT_X86_64:
+        if self.ctl[s.CTL_PORT] == s.PORT_X86_64:
             self._load_gdt(uc)
         else:
             uc.reg_write(arm64_const.UC_ARM64_REG_CP_REG, _SCR_EL3_RW)
         return uc
 
-    def _map_data(self, uc: Uc, own: list[int]) -> None:
-        """Map data, with guard pages around the stacks of the CPU's own tasks."""
-        memory = self.memory
-        host, mapped = memory.data.ctypes.data - DATA_BASE, DATA_BASE
-        for slot in sorted(own):
-            base = STACKS_BASE + slot * SLOT_SIZE
-            if mapped < base:
-                uc.mem_map_ptr(mapped, base - mapped, _READ | _WRITE, host + mapped)
+    def _fence_stacks(self, cpu: int, own: list[int]) -> None:
+        """Leave guard pages around the stacks of the CPU's own tasks."""
+        for slot in own:
+            first = (STACKS_BASE + slot * SLOT_SIZE - DATA_BASE) // PAGE_SIZE
+            pages = self._pages[cpu, first : first + SLOT_SIZE // PAGE_SIZE]
+            pages[:] = 0
             for low, high in (KERNEL_STACK, USER_STACK):
-                uc.mem_map_ptr(base + low, high - low, _READ | _WRITE, host + base + low)
-            mapped = base + SLOT_SIZE
-        if mapped < memory.stacks.end:
-            uc.mem_map_ptr(mapped, memory.stacks.end - mapped, _READ | _WRITE, host + mapped)
+                pages[low // PAGE_SIZE : high // PAGE_SIZE] = 1
 
     def _add_hooks(self, uc: Uc, block: NDArray[np.int64]) -> None:
         user = ctypes.c_void_p(block.ctypes.data)
-        hooks: list[tuple[int, Any, tuple[ctypes.c_int, ...]]] = [
-            (unicorn_const.UC_HOOK_INTR, on_interrupt, ()),
-            (_ACCESS_FAULTS, on_fault, ()),
+        data_end = DATA_BASE + self.memory.data.size
+        hooks: list[tuple[int, Any, tuple[int, int], tuple[ctypes.c_int, ...]]] = [
+            (unicorn_const.UC_HOOK_INTR, on_interrupt, _EVERYWHERE, ()),
+            (unicorn_const.UC_HOOK_TLB_FILL, on_page, _EVERYWHERE, ()),
+            # not over data: where memory hooks apply, every store goes through a slow path
+            (_ACCESS_FAULTS, on_fault, (0, DATA_BASE - 1), ()),
+            (_ACCESS_FAULTS, on_fault, (data_end, (1 << 64) - 1), ()),
         ]
-        if not self.ctl[s.CTL_EXACT]:
-            hooks.append((unicorn_const.UC_HOOK_BLOCK, on_block, ()))
+        if self.ctl[s.CTL_EXACT]:
+            hooks.append((unicorn_const.UC_HOOK_CODE, on_instruction, _EVERYWHERE, ()))
+        else:
+            hooks.append((unicorn_const.UC_HOOK_BLOCK, on_block, _EVERYWHERE, ()))
         if self.ctl[s.CTL_PORT] == s.PORT_X86_64:
-            hooks.append((unicorn_const.UC_HOOK_INSN, on_syscall, (ctypes.c_int(_X86_INS_SYSCALL),)))
-        for kind, function, extra in hooks:
+            hooks.append(
+                (unicorn_const.UC_HOOK_INSN, on_syscall, _EVERYWHERE, (ctypes.c_int(_X86_INS_SYSCALL),))
+            )
+        for kind, function, (begin, end), extra in hooks:
             handle = ctypes.c_size_t()
             error = uclib.uc_hook_add(
                 uc._uch, ctypes.byref(handle), kind, ctypes.c_void_p(function.address), user,
-                ctypes.c_uint64(1), ctypes.c_uint64(0), *extra,
+                ctypes.c_uint64(begin), ctypes.c_uint64(end), *extra,
             )  # fmt: skip
             if error:
                 raise UcError(error)
@@ -373,12 +384,12 @@ class Engine:
         Args:
             address: start of one page.
         """
-        permissions = _READ | _WRITE if accessible else unicorn_const.UC_PROT_NONE
+        self._pages[:, (address - DATA_BASE) // PAGE_SIZE] = accessible
         for uc in self._uc:
-            uc.mem_protect(address, PAGE_SIZE, permissions)
+            uc.ctl(unicorn_const.UC_CTL_TLB_FLUSH, unicorn_const.UC_CTL_IO_WRITE)
 
 
-_READ, _WRITE = unicorn_const.UC_PROT_READ, unicorn_const.UC_PROT_WRITE
+_READ = unicorn_const.UC_PROT_READ
 
 
 def _unsigned(rows: NDArray[np.int64]) -> NDArray[np.uint64]:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emu.machine import state as s
-from emu.machine.landing import refresh_range, synchronise_fetch
 from emu.machine.memory import text_address, text_offset
+from emu.machine.stale import refresh_range, synchronise_fetch
 from emu.machine.state import Fetch
 
 if TYPE_CHECKING:

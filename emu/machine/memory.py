@@ -97,7 +97,3 @@ class Memory:
     def view(self, struct: Struct, address: int, count: int = 1) -> NDArray[np.void]:
         """Return ``count`` structs at ``address`` as a structured array, shape ``(count,)``, no copy."""
         return self._slice(address, struct.size * count).view(struct.dtype)
-
-    def string(self, address: int, limit: int = 256) -> str:
-        """Return the NUL-terminated ASCII string at ``address``."""
-        return self.read(address, limit).split(b"\0", 1)[0].decode("ascii", "replace")

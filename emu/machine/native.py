@@ -103,6 +103,10 @@ carray = cast("Any", nb).carray
 """``numba.carray``, which its type information does not export."""
 
 
+Words = NDArray[np.int64]
+"""A control block, a CPU block or a row, as native code sees it."""
+
+
 @inline_jit
 def words(address: int, count: int) -> NDArray[np.int64]:
     """View ``count`` int64 at a host address."""

@@ -1,4 +1,4 @@
-"""Unicorn's register numbers, by the names that ports use."""
+"""Unicorn's CPUs and their register numbers, by the names that ports use."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from unicorn import arm64_const, unicorn_const, x86_const
+from unicorn.unicorn_py3.unicorn import Uc
 
 from emu.arch.port import Port
 from emu.machine.state import EXCEPTION_SYSCALL, PORT_ARM64, PORT_X86_64
@@ -96,6 +97,15 @@ _CPUS = {
 def engine_cpu(port: Port) -> EngineCpu:
     """Return how Unicorn is asked for a CPU of ``port``."""
     return _CPUS[port.name]
+
+
+def new_cpu(port: Port) -> Uc:
+    """Return a CPU of ``port`` with nothing mapped."""
+    kind = engine_cpu(port)
+    uc = Uc(kind.arch, kind.mode)
+    if kind.model is not None:
+        uc.ctl_set_cpu_model(kind.model)
+    return uc
 
 
 def register_number(port: Port, name: str) -> int:

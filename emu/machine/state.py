@@ -107,9 +107,12 @@ CPU_STALE = 19  # number of its stale ranges
 CPU_STALE_RANGES = 20  # host address, (STALE_MAX, STALE_WORDS) int64
 CPU_TEXT_HOST = 21  # host address of its private text
 CPU_TASK_STRUCT = 22
-CPU_PAUSED = 23  # 1: stopped at a landing, before it
+CPU_PAUSED = 23  # 1: stopped by the loop's own hook, before CPU_PC
 CPU_FAULT_ADDRESS = 24  # of the last refused access
 CPU_SHADOW = 25  # 1: the instruction before holds interrupts off for one more
+CPU_PAGES = 26  # host address of a byte per data page: 1 = the CPU may access it
+CPU_FRESH = 27  # 1: no instruction has run since the engine was entered
+CPU_LANDED = 28  # 1: CPU_PC was arrived at by a taken control transfer
 CPU_SCRATCH = 32  # 4 words that uc_reg_read and uc_reg_write go through
 CPU_WORDS = 64
 

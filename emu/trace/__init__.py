@@ -1,11 +1,13 @@
 """Recorded runs: the columns of a trace, writing it, loading it."""
 
+from emu.trace.code import CodeBlock
 from emu.trace.digest import TraceDigest, digest_of
 from emu.trace.errors import (
     NewerSchemaError,
     NotARunError,
     RunDirectoryTakenError,
     RunFileError,
+    RunNotCreatedError,
     RunWriteError,
 )
 from emu.trace.meta import Meta, MetaChanges, PatchEntry, Symbol, TaskEntry, Versions
@@ -29,6 +31,7 @@ __all__ = [
     "EVENTS",
     "NOT_DISPATCHED",
     "CallFlag",
+    "CodeBlock",
     "EventKind",
     "MemoryRecorder",
     "Meta",
@@ -41,6 +44,7 @@ __all__ = [
     "Run",
     "RunDirectoryTakenError",
     "RunFileError",
+    "RunNotCreatedError",
     "RunWriteError",
     "RunWriter",
     "Symbol",

@@ -23,6 +23,14 @@ class RunDirectoryTakenError(EmuError):
         self.path, self.found = path, found
 
 
+class RunNotCreatedError(EmuError):
+    """The operating system does not let a run begin."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"cannot create {path}: {reason}; choose a directory that you can write to")
+        self.path, self.reason = path, reason
+
+
 class NewerSchemaError(EmuError):
     """The run was written by a later klpemu."""
 

@@ -6,17 +6,20 @@ from types import MappingProxyType
 
 import numpy as np
 
+from emu.trace.code import parse_code
 from emu.trace.errors import NotARunError, RunFileError
 from emu.trace.meta import check_meta, check_symbols
 from emu.trace.npy import Table, map_table
 from emu.trace.run import Run
 from emu.trace.schema import CALLS, EVENTS
+from emu.units import counted
 
 META_FILE = "meta.json"
 CALLS_FILE = "calls.npy"
 EVENTS_FILE = "events.npy"
 SYMBOLS_FILE = "symbols.json"
 LOG_FILE = "log.txt"
+CODE_FILE = "code.jsonl"
 
 _JSON_LIMIT = 1 << 28  # bytes; a kernel's 200 thousand symbols take 10 MiB
 
@@ -47,22 +50,25 @@ def load_run(path: Path | str) -> Run:
         raise RunFileError(min(absent), "does not exist", "a file of every run")
     symbols = {} if symbols_path in absent else check_symbols(read_json(symbols_path), symbols_path)
     log = () if log_path in absent else _read_log(log_path)
-    notes = [note for note in (calls.note, events.note) if note]
+    code_path = directory / CODE_FILE
+    code = parse_code(_read_text(code_path), code_path) if code_path.exists() else ()
+    damage, notes = [note for note in (calls.note, events.note) if note], []
     if not complete:
-        notes.insert(
-            0,
-            f"the run did not finish; what it left behind is loaded: {len(calls.rows):_} calls, "
-            f"{len(events.rows):_} events",
+        notes.append(
+            "the run did not finish; what it left behind is loaded: "
+            f"{counted(len(calls.rows), 'call')}, {counted(len(events.rows), 'event')}"
         )
     elif len(calls.rows) != meta["calls"] and not calls.note:
-        notes.append(f"{META_FILE} counts {meta['calls']:_} calls, {CALLS_FILE} holds {len(calls.rows):_}")
+        damage.append(f"{META_FILE} counts {meta['calls']:_} calls, {CALLS_FILE} holds {len(calls.rows):_}")
     return Run(
         calls=calls.rows,
         events=events.rows,
         meta=meta,
         symbols=MappingProxyType(symbols),
         log=log,
-        notes=tuple(notes),
+        code=code,
+        notes=(*notes, *damage),
+        damage=tuple(damage),
         path=directory,
     )
 
@@ -98,10 +104,14 @@ def _table(path: Path, dtype: np.dtype[np.void], *, complete: bool) -> Table:
 
 
 def _read_log(path: Path) -> tuple[str, ...]:
+    text = _read_text(path)
+    return tuple(text.removesuffix("\n").split("\n")) if text else ()
+
+
+def _read_text(path: Path) -> str:
     try:
         if not path.is_file():
-            raise RunFileError(path, "is not a regular file", "the kernel log")
-        text = path.read_bytes().decode("utf-8", errors="backslashreplace")
+            raise RunFileError(path, "is not a regular file", "text")
+        return path.read_bytes().decode("utf-8", errors="backslashreplace")
     except OSError as error:
-        raise RunFileError(path, error.strerror or str(error), "the kernel log") from error
-    return tuple(log for log in text.removesuffix("\n").split("\n")) if text else ()
+        raise RunFileError(path, error.strerror or str(error), "text") from error

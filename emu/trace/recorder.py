@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from emu.trace.code import CodeBlock
 from emu.trace.digest import TraceDigest
 from emu.trace.meta import Meta, MetaChanges, Symbol, with_changes
 from emu.trace.run import Run
@@ -32,6 +33,9 @@ class Recorder(Protocol):
 
     def add_log(self, line: str) -> None:
         """Append one line to the kernel log."""
+
+    def add_code(self, block: CodeBlock) -> None:
+        """Append code that came into memory."""
 
     def set_symbols(self, symbols: Mapping[str, Symbol]) -> None:
         """Replace the symbol table."""
@@ -61,6 +65,7 @@ class MemoryRecorder:
         self._calls, self._events = _Chunks(CALLS), _Chunks(EVENTS)
         self._symbols: Mapping[str, Symbol] = MappingProxyType({})
         self._log: list[str] = []
+        self._code: list[CodeBlock] = []
         self._open = True
 
     @property
@@ -87,6 +92,11 @@ class MemoryRecorder:
         """Append one line to the kernel log."""
         self._require_open()
         self._log.extend(log_lines(line))
+
+    def add_code(self, block: CodeBlock) -> None:
+        """Append code that came into memory."""
+        self._require_open()
+        self._code.append(block)
 
     def set_symbols(self, symbols: Mapping[str, Symbol]) -> None:
         """Replace the symbol table."""
@@ -116,6 +126,7 @@ class MemoryRecorder:
             meta=self._meta.copy(),
             symbols=self._symbols,
             log=tuple(self._log),
+            code=tuple(self._code),
         )
 
     def close(self) -> None:

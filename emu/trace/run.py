@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from emu.trace.code import CodeBlock
 from emu.trace.meta import Meta, Symbol
 
 
@@ -20,7 +21,9 @@ class Run:
         meta: the contents of ``meta.json``.
         symbols: by name.
         log: the kernel log, a line each.
+        code: what came into memory after boot, in order: modules, patches, trampolines, PLTs.
         notes: what a user should know about this copy: cut short, not finished ...
+        damage: those of the notes that tell of rows that were lost since they were recorded.
         path: the directory it was loaded from; None if it was recorded in memory.
     """
 
@@ -29,7 +32,9 @@ class Run:
     meta: Meta
     symbols: Mapping[str, Symbol]
     log: tuple[str, ...]
+    code: tuple[CodeBlock, ...] = ()
     notes: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()
     path: Path | None = None
 
     @property

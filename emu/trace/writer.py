@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -11,11 +12,22 @@ from typing import Self, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from emu.trace.code import CodeBlock
 from emu.trace.digest import TraceDigest
-from emu.trace.errors import RunDirectoryTakenError, RunFileError, RunWriteError
+from emu.trace.errors import RunDirectoryTakenError, RunFileError, RunNotCreatedError, RunWriteError
+from emu.trace.lock import DirectoryLock
 from emu.trace.meta import SCHEMA_FAMILY, Meta, MetaChanges, Symbol, with_changes
 from emu.trace.npy import NpyAppender
-from emu.trace.reader import CALLS_FILE, EVENTS_FILE, LOG_FILE, META_FILE, SYMBOLS_FILE, load_run, read_json
+from emu.trace.reader import (
+    CALLS_FILE,
+    CODE_FILE,
+    EVENTS_FILE,
+    LOG_FILE,
+    META_FILE,
+    SYMBOLS_FILE,
+    load_run,
+    read_json,
+)
 from emu.trace.recorder import finish_meta, log_lines, started_meta
 from emu.trace.run import Run
 from emu.trace.schema import CALLS, EVENTS
@@ -26,14 +38,16 @@ class RunWriter:
 
     ``meta.json`` says ``complete: false`` from before the first row until after the last, so a run
     that was killed is never taken for a finished one, and what it wrote can be loaded. A run that is
-    already there is replaced; its files are unlinked, not truncated, so who has it mapped keeps it.
+    already there is replaced; its files are unlinked, not truncated, so who has it mapped keeps it. One
+    that is still being recorded is not.
 
     Args:
         directory: made if missing; must be empty or hold a run.
         meta: parameters and tables of the run; what the recorder knows better is overwritten.
 
     Raises:
-        RunDirectoryTakenError: something else is there.
+        RunDirectoryTakenError: something else is there, or another run is being recorded there.
+        RunNotCreatedError: the operating system does not let the run begin.
         RunWriteError: on any method, what the operating system says.
     """
 
@@ -42,19 +56,29 @@ class RunWriter:
         self._meta = started_meta(meta)
         self._digest = TraceDigest()
         self._open = True
-        _claim(self.directory)
+        with ExitStack() as undo:
+            _make(self.directory)
+            self._lock = DirectoryLock(self.directory)
+            undo.callback(self._lock.release)
+            self._begin()
+            undo.callback(self._log.close)
+            undo.callback(self._code.close)
+            self._calls = NpyAppender(self.directory / CALLS_FILE, CALLS)
+            undo.callback(self._calls.close)
+            self._events = NpyAppender(self.directory / EVENTS_FILE, EVENTS)
+            undo.pop_all()
+
+    def _begin(self) -> None:
+        """Make what is in the directory an incomplete and empty run."""
         try:
-            self._write_json(META_FILE, self._meta)
-            for name in (CALLS_FILE, EVENTS_FILE, SYMBOLS_FILE, LOG_FILE):
+            _check_replaceable(self.directory)
+            _replace_json(self.directory / META_FILE, self._meta)
+            for name in (CALLS_FILE, EVENTS_FILE, SYMBOLS_FILE, LOG_FILE, CODE_FILE):
                 (self.directory / name).unlink(missing_ok=True)
-            self._log: TextIO = (self.directory / LOG_FILE).open(
-                "x", encoding="utf-8", errors="backslashreplace", newline="\n", buffering=1
-            )
+            _replace_json(self.directory / SYMBOLS_FILE, {})
+            self._log, self._code = (_lines(self.directory / name) for name in (LOG_FILE, CODE_FILE))
         except OSError as error:
-            raise RunWriteError(self.directory, error.strerror or str(error)) from error
-        self._write_json(SYMBOLS_FILE, {})
-        self._calls = NpyAppender(self.directory / CALLS_FILE, CALLS)
-        self._events = NpyAppender(self.directory / EVENTS_FILE, EVENTS)
+            raise RunNotCreatedError(self.directory / META_FILE, error.strerror or str(error)) from error
 
     def __enter__(self) -> Self:
         """Return the writer itself."""
@@ -93,16 +117,23 @@ class RunWriter:
 
     def add_log(self, line: str) -> None:
         """Write one line of the kernel log."""
+        self._write_line(self._log, "".join(f"{text}\n" for text in log_lines(line)))
+
+    def add_code(self, block: CodeBlock) -> None:
+        """Write what came into memory."""
+        self._write_line(self._code, block.to_line())
+
+    def _write_line(self, file: TextIO, text: str) -> None:
         self._require_open()
         try:
-            for text in log_lines(line):
-                self._log.write(f"{text}\n")
+            file.write(text)
         except OSError as error:
-            raise RunWriteError(self.directory / LOG_FILE, error.strerror or str(error)) from error
+            raise RunWriteError(Path(file.name), error.strerror or str(error)) from error
 
     def set_symbols(self, symbols: Mapping[str, Symbol]) -> None:
         """Replace the symbol table."""
         self._require_open()
+        self._require_own()
         self._write_json(SYMBOLS_FILE, {name: list(symbol) for name, symbol in symbols.items()})
 
     def update_meta(self, changes: MetaChanges) -> None:
@@ -127,8 +158,8 @@ class RunWriter:
         finish_meta(self._meta, self._calls.count, self._digest)
         self._calls.sync()
         self._events.sync()
-        self.close()
         self._write_json(META_FILE, self._meta)
+        self.close()
         return load_run(self.directory)
 
     def close(self) -> None:
@@ -137,6 +168,8 @@ class RunWriter:
         self._calls.close()
         self._events.close()
         self._log.close()
+        self._code.close()
+        self._lock.release()
 
     def _require_open(self) -> None:
         if not self._open:
@@ -147,29 +180,44 @@ class RunWriter:
             raise RunDirectoryTakenError(self.directory, "another run has replaced this one meanwhile")
 
     def _write_json(self, name: str, value: object) -> None:
-        """Replace a file at once: a reader sees the old contents or the new, nothing between."""
-        path, temporary = self.directory / name, self.directory / f".{name}.new"
+        path = self.directory / name
         try:
-            with temporary.open("w", encoding="utf-8") as file:
-                json.dump(value, file, indent=1 if name == META_FILE else None)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
+            _replace_json(path, value)
         except OSError as error:
             raise RunWriteError(path, error.strerror or str(error)) from error
 
 
-def _claim(directory: Path) -> None:
-    """Make the directory, or raise if what is there is not ours to replace."""
+def _lines(path: Path) -> TextIO:
+    """Return a new text file that each line is in at once."""
+    return path.open("x", encoding="utf-8", errors="backslashreplace", newline="\n", buffering=1)
+
+
+def _replace_json(path: Path, value: object) -> None:
+    """Replace a file at once: a reader sees the old contents or the new, nothing between."""
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1 if path.name == META_FILE else None)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _make(directory: Path) -> None:
+    """Make the directory if it is not there."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        taken = any(directory.iterdir())
     except (FileExistsError, NotADirectoryError) as error:
         raise RunDirectoryTakenError(directory, "a file is in the way") from error
     except OSError as error:
-        raise RunWriteError(directory, error.strerror or str(error)) from error
-    if not taken:
+        inside = next((parent for parent in directory.parents if os.access(parent, os.F_OK)), Path())
+        reason = f"{inside} takes no new entry ({error.strerror or error})"
+        raise RunNotCreatedError(directory, reason) from error
+
+
+def _check_replaceable(directory: Path) -> None:
+    """Raise if what is in the directory is not ours to replace."""
+    if not any(directory.iterdir()):
         return
     try:
         meta = read_json(directory / META_FILE)

@@ -26,7 +26,7 @@ from tests.build.test_elf_hostile import (
 
 TEXT = Area(name="text", base=0x010A_0000, size=0x1_0000, kind="text")
 DATA = Area(name="data", base=0x2040_0000, size=0x1_0000, kind="data")
-GLOBAL_FUNC, LOCAL_FUNC, GLOBAL_NOTYPE, LOCAL_NOTYPE, GLOBAL_OBJECT = 0x12, 0x02, 0x10, 0x00, 0x11
+GLOBAL_FUNC, LOCAL_FUNC, GLOBAL_NOTYPE, LOCAL_NOTYPE = 0x12, 0x02, 0x10, 0x00
 
 pytestmark = pytest.mark.parametrize("port", PORTS.values(), ids=PORTS)
 

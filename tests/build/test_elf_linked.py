@@ -31,7 +31,6 @@ pytestmark = [
 CMINI = Path(__file__).parents[2] / "images" / "cmini" / "cmini.c"
 TEXT, DATA, TEXT_SIZE, DATA_SIZE = 0x0100_0000, 0x2000_0000, 0x8_0000, 0x10_0000
 PLACED = ("-Ttext=0x1001000", "-Tdata=0x20001000", "--section-start=.rodata=0x20000000")
-SHIFT = 0x10_0000
 SHIFTED = tuple(flag.replace("0x1001000", "0x1101000").replace("0x2000", "0x2010") for flag in PLACED)
 PIE = ("-pie", "--no-dynamic-linker")
 parametrize_port = pytest.mark.parametrize("port", PORTS.values(), ids=PORTS)

@@ -1,6 +1,7 @@
 """``klpemu analyze`` tells what a recording holds, and exits with 1 when it is inconsistent."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from emu.analysis import report_of
 from emu.cli.main import main
-from emu.trace import CALLS, EVENTS, CallFlag, EventKind, RunWriter, load_run
+from emu.trace import CALLS, EVENTS, CallFlag, EventKind, RunWriter, digest_of, load_run
 from tests.trace import strategies
 
 LEAF, LP1_LEAF = (strategies.SYMBOLS[name].address for name in ("mini_leaf", "lp1_mini_leaf"))
@@ -62,7 +63,8 @@ class TestJson:
         assert code == 0
         assert found.pop("schema") == "klpemu.analyze/1"
         assert found.pop("log") == ["livepatch: enabling patch 'p1'"]
-        assert found.pop("notes") == []
+        assert found.pop("notes") == found.pop("damage") == []
+        assert found.pop("ok") is found.pop("digest_verified") is True
         meta = {key: value for key, value in run.meta.items() if key != "schema"}
         assert found == {**meta, **report_of(run)}
 
@@ -94,20 +96,21 @@ class TestText:
             "calls by function",
             "cost per call",
             "cost per call of a patch's functions: insns median and p99, cycles median",
-            "2 calls checked, none inconsistent",
         ):
             assert f"\n{title}\n" in f"\n{out}"
         assert "\npatch 1       p1: mini_leaf -> lp1_mini_leaf, mini_tail -> lp1_mini_tail\n" in out
         *_, verdict, digest = out.splitlines()
-        assert verdict == "ok: no call inconsistent; 2 checked"
-        assert digest == f"digest {load_run(path).meta['digest']}"
+        assert verdict == "ok: all 2 calls audited, none inconsistent"
+        assert digest == f"digest {load_run(path).meta['digest']}, verified"
+        assert "rule" not in out
 
     def test_findings_and_the_answer_no(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         code, out = analyze(capsys, record(tmp_path / "run", BAD))
 
         assert code == 1
         assert "mini_leaf ran lp1_mini_leaf; registered at its entry was the original" in out
-        assert "\nNOT OK: 1 calls inconsistent (version 1); 2 checked\n" in out
+        assert "\n1 call inconsistent\nrule " in out
+        assert "\nNOT OK: all 2 calls audited, 1 inconsistent (version 1)\n" in out
 
     def test_notes_are_printed_once(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         code, out = analyze(capsys, record(tmp_path / "run", GOOD, finish=False))
@@ -120,7 +123,15 @@ class TestText:
         code, out = analyze(capsys, record(tmp_path / "run", []))
 
         assert code == 0
-        assert "no call inconsistent; 0 checked" in out
+        assert "ok: all 0 calls audited, none inconsistent" in out
+
+    def test_calls_that_were_open_at_the_end_are_accounted_for(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        still_open = {**call(40), "dispatch_seq": 40, "flags": CallFlag.UNFINISHED, "exit": 0}
+        _, out = analyze(capsys, record(tmp_path / "run", [*GOOD, still_open]))
+
+        assert "\nok: 2 of 3 calls audited (the other was still open at the end), none inconsistent\n" in out
 
     def test_names_reach_the_terminal_harmlessly(
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -131,6 +142,70 @@ class TestText:
 
         assert "\x1b" not in out
         assert "\n[red]\\x1b[31mp  enabled       1 " in out
+
+
+CUT = {"calls.npy": CALLS.itemsize, "events.npy": EVENTS.itemsize}
+
+
+@pytest.mark.parametrize("name", CUT)
+@pytest.mark.parametrize("left", [1, 0], ids=["some", "none"])
+class TestCutTables:
+    """Of a table that was cut, what is left is analyzed, and the answer is no."""
+
+    def cut(self, path: Path, name: str, left: int) -> str:
+        """Leave ``left`` and a half of the two rows; return what there is to say of it."""
+        record(path, GOOD)
+        whole = (path / name).stat().st_size
+        os.truncate(path / name, whole - (2 - left) * CUT[name] + CUT[name] // 2)
+        return f"{name} is cut short: {left} of 2 rows are there"
+
+    def test_text(self, capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, left: int) -> None:
+        said = self.cut(tmp_path / "run", name, left)
+        code, out = analyze(capsys, str(tmp_path / "run"))
+        *_, verdict, digest = out.splitlines()
+
+        assert code == 1
+        assert out.count(f"note: {said}\n") == 1
+        assert verdict.startswith(f"NOT OK: the recording is damaged ({said}); what is left: ")
+        assert verdict.endswith(" audited, none inconsistent")
+        recorded = load_run(tmp_path / "run")
+        assert digest == (
+            f"digest {recorded.meta['digest']} does not fit: that of the rows here is {digest_of(recorded)}"
+        )
+
+    def test_json(self, capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, left: int) -> None:
+        said = self.cut(tmp_path / "run", name, left)
+        code, out = analyze(capsys, str(tmp_path / "run"), "--json")
+        found = json.loads(out)
+
+        assert code == 1
+        assert (found["ok"], found["damage"], found["digest_verified"]) == (False, [said], False)
+        assert found["audit"]["checked"] <= left if name == "calls.npy" else 2
+
+    def test_so_it_is_with_a_run_that_never_finished(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, left: int
+    ) -> None:
+        record(tmp_path / "run", GOOD, finish=False)
+        os.truncate(
+            tmp_path / "run" / name, (tmp_path / "run" / name).stat().st_size - (2 - left) * CUT[name]
+        )
+        code, out = analyze(capsys, str(tmp_path / "run"))
+
+        assert code == 1
+        assert f"NOT OK: the recording is damaged ({name} is cut short: {left} of 2 " in out
+        assert out.endswith("digest none: the run is not complete\n")
+
+
+def test_rows_that_were_changed_are_a_no(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    record(path, GOOD)
+    content = bytearray((path / "calls.npy").read_bytes())
+    content[-1] ^= 1
+    (path / "calls.npy").write_bytes(content)
+    code, out = analyze(capsys, str(path))
+
+    assert code == 1
+    assert "NOT OK: the recording is damaged (rows or parameters were changed after " in out
 
 
 def test_on_a_terminal_tables_fit_its_width(

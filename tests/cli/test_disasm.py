@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from emu.build.manifest import load_manifest
 from emu.cli.main import main
 from emu.lab.disassembly import ImageChangedError, disassemble_run
 from emu.lab.machine import Machine
-from emu.trace import CALLS, EVENTS, EventKind, RunWriter, Symbol, load_run
+from emu.trace import CALLS, EVENTS, CodeBlock, EventKind, RunWriter, Symbol, load_run
 from tests.trace import strategies
 
 TRAMPOLINE = 0x0108_0000
@@ -127,7 +128,12 @@ class TestImage:
 
 
 def record(
-    path: Path, port: Port, *events: dict[str, int], symbols: dict[str, Symbol] | None = None, **meta: Any
+    path: Path,
+    port: Port,
+    *events: dict[str, int],
+    symbols: dict[str, Symbol] | None = None,
+    code: tuple[CodeBlock, ...] = (),
+    **meta: Any,
 ) -> Path:
     """Write a run of ``events`` alone."""
     with RunWriter(path, strategies.meta(arch=port.name, patches=PATCHES, **meta)) as writer:
@@ -135,8 +141,16 @@ def record(
         rows = [{"seq": seq, **event} for seq, event in enumerate(events)]
         writer.add_events(strategies.rows_of(EVENTS, *rows))
         writer.set_symbols(symbols or {})
+        for block in code:
+            writer.add_code(block)
         writer.finish({})
     return path
+
+
+PATCH = strategies.BLOCK
+MODULE = CodeBlock(
+    kind="module", name="m", seq=1, address=0x10C_0000, code=b"\xc3" * 16, symbols={"f": (0x10C_0000, 16)}
+)
 
 
 def poke(address: int, data: bytes) -> dict[str, int]:
@@ -303,7 +317,71 @@ class TestRun:
     ) -> None:
         run = record(tmp_path / "run", port, poke(image.address(LEAF), bytes(16)))
 
-        assert "\nnote: 1 text pokes of more than 8 bytes can't be shown" in klpemu(capsys, str(run))
+        assert "\nnote: 1 text poke of more than 8 bytes can't be shown" in klpemu(capsys, str(run))
+
+    def test_what_came_into_memory_is_shown_behind_the_kernel(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path, port: Port
+    ) -> None:
+        found = functions(capsys, str(record(tmp_path / "run", port, code=(PATCH, MODULE))))
+
+        assert [*found][-3:] == ["lp1_mini_leaf", "lp1_mini_tail", "f"]
+        assert [(found[name]["kind"], found[name]["object"]) for name in (LEAF, "lp1_mini_leaf", "f")] == [
+            ("kernel", "vmlinux"), ("patch", "p1"), ("module", "m"),
+        ]  # fmt: skip
+        lines = found["lp1_mini_leaf"]["instructions"]
+        assert bytes.fromhex("".join(line["bytes"] for line in lines)) == PATCH.code[:0x20]
+        assert [line["source"] for line in lines if line["source"]] == ["leaf.s:1", "leaf.s:2"]
+        assert found["lp1_mini_leaf"]["source"] == "leaf.s"
+
+    def test_pokes_change_what_is_there_when_they_are_made(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path, port: Port
+    ) -> None:
+        at, unload = MODULE.address, {"kind": EventKind.MODULE_UNLOAD, "a": MODULE.address, "b": 16}
+        again = replace(MODULE, name="n", seq=4, symbols={"g": (at, 16)})
+        pokes = poke(at, b"\x01"), poke(at + 1, b"\x02"), poke(at + 2, b"\x03"), unload, poke(at + 3, b"\x04")
+        found = functions(capsys, str(record(tmp_path / "run", port, *pokes, code=(MODULE, again))))
+
+        codes = {
+            name: bytes.fromhex("".join(line["bytes"] for line in found[name]["instructions"]))
+            for name in ("f", "g")
+        }
+        assert codes == {"f": b"\xc3\x02\x03" + 13 * b"\xc3", "g": 3 * b"\xc3" + b"\x04" + 12 * b"\xc3"}
+        assert (found["f"]["gone"], found["g"]["gone"]) == (True, False)
+
+    def test_headers_say_whose_code_it_is(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path, port: Port
+    ) -> None:
+        copy = replace(
+            MODULE, kind="trampoline", name="t", address=TRAMPOLINE, symbols={"t": (TRAMPOLINE, 16)}
+        )
+        plt = replace(MODULE, kind="plt", address=0x10C_0010, symbols={"m:f@plt": (0x10C_0010, 16)})
+        unload = {"kind": EventKind.MODULE_UNLOAD, "a": MODULE.address, "b": 16}
+        code = (MODULE, copy, plt, PATCH)
+        text = klpemu(capsys, str(record(tmp_path / "run", port, {}, {}, unload, code=code)))
+
+        assert "\n0x10c0000 <f>  16 bytes, module m, unloaded by then, no site\n" in text
+        assert "\n0x1080000 <t>  16 bytes, trampoline\n" in text
+        assert "\n0x10c0010 <m:f@plt>  16 bytes, PLT of m, unloaded by then\n" in text
+        assert "\n0x10a0000 <lp1_mini_leaf>  32 bytes, patch p1, leaf.s, traced at entry\n" in text
+
+    def test_a_patchs_function_can_be_asked_for_without_its_patch(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path, port: Port
+    ) -> None:
+        patches = [
+            replace(PATCH, name=name, symbols={f"{name}:f": (PATCH.address, 4)}, sites={})
+            for name in ("p", "q")
+        ]
+        run = str(record(tmp_path / "run", port, code=(*patches, MODULE)))
+
+        assert list(functions(capsys, run, "--function", "f")) == ["p:f", "q:f", "f"]
+        assert list(functions(capsys, run, "--function", "q:f")) == ["q:f"]
+
+    def test_one_function_is_not_several(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path, port: Port
+    ) -> None:
+        text = klpemu(capsys, str(record(tmp_path / "run", port)), "--function", LEAF)
+
+        assert text.splitlines()[0].endswith(": 1 function")
 
     def test_a_run_of_another_image_is_refused(self, tmp_path: Path, port: Port, image: Image) -> None:
         moved = {LEAF: Symbol(image.address(LEAF) + 0x10, 9, "function")}
@@ -348,12 +426,20 @@ def test_a_real_runs_text_is_what_its_memory_holds(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, arch: str
 ) -> None:
     with Machine(arch=arch, cpus=2, out=tmp_path / "run") as machine:
-        handle = machine.livepatch.enable("livepatch-show")
-        machine.run(until=handle.settled)
+        machine.wait(machine.load("target"))
+        for patch in ("livepatch-show", "livepatch-target"):
+            machine.run(until=machine.livepatch.enable(patch).settled)
         sites = {name: machine.site_bytes(name) for name in machine.kernel.image.sites}
+        memory, text_areas = machine.kernel.engine.memory, machine.text_areas
         machine.finish()
 
     found = functions(capsys, str(tmp_path / "run"))
+    for function in found.values():
+        shown = bytes.fromhex("".join(line["bytes"] for line in function["instructions"]))
+        assert shown == memory.read(function["address"], function["size"]), function["name"]
+    addresses = [function["address"] for function in found.values()]
+    for block in (block for area in text_areas for block in area.live()):
+        assert any(0 <= address - block.address < block.size for address in addresses), hex(block.address)
     for name, expected in sites.items():
         (line,) = [line for line in found[name]["instructions"] if line["site"]]
         assert line["bytes"] == expected.hex(), name

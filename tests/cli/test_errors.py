@@ -163,13 +163,14 @@ SCENARIOS = {
     "negative seed": ('name = "x"\nseed = -1', r"seed: must be a whole number from 0 "),
     "unknown port": ('name = "x"\narch = "mips"', r"arch: must be one of arm64, x86_64, not 'mips'"),
     "port is a list": ('name = "x"\narch = ["arm64"]', r"arch: must be one of arm64, x86_64"),
-    "unknown image": ('name = "x"\nimage = "nosuch"', r"unknown image 'nosuch'; known: cmini, mini$"),
+    "unknown image": ('name = "x"\nimage = "nosuch"', r"image: unknown image 'nosuch'; known: cmini, mini$"),
     "unknown mode": ('name = "x"\nmode = "slow"', r"mode: must be one of fast, exact, not 'slow'"),
     "unknown schedule": ('name = "x"\nmode = "exact"\nschedule = "no"', r"schedule: must be one of "),
     "unknown fetch": ('name = "x"\nfetch = "no"', r"fetch: must be one of "),
     "fast and random": ('name = "x"\nschedule = "random"', r"schedule: 'random' needs mode exact"),
     "nobody calls": ('name = "x"\nworkers = 0\nusers = 0', r"workers: no workers and no users"),
     "CALL_OPS on x86": ('name = "x"\ncall_ops = true', r"call_ops: x86_64 sites carry no ops pointer"),
+    "far modules on x86": ('name = "x"\nfar_modules = true', r"far_modules: x86_64 calls reach all text, "),
     "CALL_OPS is text": ('name = "x"\ncall_ops = "yes"', r"call_ops: must be true or false, not 'yes'"),
     "steps is a number": ('name = "x"\nsteps = 5', r"steps: must be an array of tables"),
     "steps is a table": ('name = "x"\n[steps]\nenable = "a"', r"steps: must be an array of tables"),
@@ -193,10 +194,13 @@ SCENARIOS = {
     ),
 }  # fmt: skip
 UNKNOWN_SUBJECTS = {
-    "unknown patch": ('enable = "nosuch"', r"unknown patch 'nosuch'; known: livepatch-both, "),
-    "unknown module": ('load = "nosuch"', r"unknown module 'nosuch'; known: target$"),
-    "unknown function": ('trace = "nosuch"', r"unknown function 'nosuch'; known: "),
-    "a patch that is not enabled": ('disable = "livepatch-sample"', r"unknown enabled patch 'livepatch-s"),
+    "unknown patch": ('enable = "nosuch"', r"enable: unknown patch 'nosuch'; known: livepatch-both, "),
+    "unknown module": ('load = "nosuch"', r"load: unknown module 'nosuch'; known: target$"),
+    "unknown function": ('trace = "nosuch"', r"trace: unknown function 'nosuch'; known: "),
+    "a patch that is not enabled": (
+        'disable = "livepatch-sample"',
+        r"disable: unknown enabled patch 'livepatch-s",
+    ),
 }
 
 
@@ -213,16 +217,15 @@ class TestScenario:
     ) -> None:
         answer = self.answer(capsys, text)
 
-        if not expected.startswith("unknown"):
-            assert answer.startswith("s.toml: ")
-            answer = answer.removeprefix("s.toml: ")
-        assert re.match(expected, answer), answer
+        assert re.match(f"s.toml: {expected}", answer), answer
 
     @pytest.mark.parametrize(("step", "expected"), UNKNOWN_SUBJECTS.values(), ids=UNKNOWN_SUBJECTS)
     def test_a_step_names_nothing_that_exists(
         self, capsys: pytest.CaptureFixture[str], step: str, expected: str
     ) -> None:
-        assert re.match(expected, self.answer(capsys, f'name = "x"\ncalls = 100\n[[steps]]\n{step}'))
+        answer = self.answer(capsys, f'name = "x"\ncalls = 100\n[[steps]]\n{step}')
+
+        assert re.match(rf"s.toml: steps\[0\]\.{expected}", answer), answer
 
     @pytest.mark.parametrize("text", [b"\xff\xfe", b'name = "\xe9"', bytes(range(128, 256))])
     def test_not_utf_8(self, capsys: pytest.CaptureFixture[str], text: bytes) -> None:
@@ -306,13 +309,28 @@ class TestRunOut:
     def test_a_place_where_nothing_can_be_made(self, capsys: pytest.CaptureFixture[str]) -> None:
         place = "/proc/klpemu" if sys.platform == "linux" else "/klpemu"
 
-        assert refusal(capsys, "run", "--out", place).startswith(f"cannot write {place}: ")
+        answer = refusal(capsys, "run", "--out", place)
+
+        inside = str(Path(place).parent)
+        assert re.fullmatch(
+            rf"cannot create {place}: {inside} takes no new entry \(.+\); choose a .+", answer
+        )
 
     @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
     def test_a_directory_without_permission(self, capsys: pytest.CaptureFixture[str]) -> None:
         Path("locked").mkdir(mode=0o500)
 
-        assert refusal(capsys, "run", "--out", "locked/run").startswith("cannot write locked/run: ")
+        expected = "cannot create locked/run: locked takes no new entry (Permission denied); "
+        assert refusal(capsys, "run", "--out", "locked/run").startswith(expected)
+
+    def test_a_directory_that_another_run_is_being_recorded_to(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with RunWriter("run", strategies.meta()) as first:
+            answer = refusal(capsys, "run", "--out", "run")
+
+            assert answer.startswith("will not write a run to run: another run is being recorded there; ")
+            assert first.finish({}).complete
 
 
 @pytest.mark.parametrize("verb", ["analyze", "disasm", "run"])

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from emu.build.memory_map import FAR_MODULES, MODULES
+from emu.kernel.errno import EBUSY, EEXIST, ENOENT
 from emu.trace.schema import CallFlag
 from tests.conformance.bench import Bench, Calls
 from tests.conformance.setups import Setup
 
 FUNCTIONS = {"target_show": 0, "target_sum": 7}
-EEXIST, ENOENT, EBUSY = 17, 2, 16
 
 
 @pytest.fixture

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from emu.kernel.errno import EBUSY, EINVAL
 from emu.livepatch import Func, Object, Patch
 from tests.conformance.bench import Bench
 from tests.conformance.setups import Setup
-
-EBUSY, EINVAL = 16, 22
 
 
 def patch_of(function: str, *, name: str = "test-patch", replace: bool = False) -> Patch:

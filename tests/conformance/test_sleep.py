@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from emu.kernel.errno import EBUSY
 from emu.livepatch import Func, Object, Patch
 from emu.structs import CONSTANTS
 from emu.trace.schema import CallFlag, EventKind
@@ -73,7 +74,7 @@ class TestSleepers:
 
         again = bench.machine.livepatch.enable(PATCH)
         bench.machine.run(until=again.settled)
-        assert again.result == -16  # EBUSY
+        assert again.result == -EBUSY
         assert bench.machine.log[-1].startswith("klpemu: can't unload module 'sleep'")
         bench.run(20)
         assert bench.enable(PATCH).result == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from emu.machine import state as s
 from emu.machine.operations import Operation
 from emu.machine.state import IRQ_TIMER, ProbeKind, Schedule, Stop
 from emu.structs import CONSTANTS, PERCPU, TASK
-from emu.trace.schema import EventKind
+from tests.exhaustive.schemes import Scheme
 
 CALLS = {
     "mini_leaf": Call(fn="mini_leaf", args=(41,), expected=42),
@@ -28,22 +27,6 @@ CALLS = {
 }
 PATCHER, CALLER = 0, 1
 LONG = 1 << 40
-
-
-@dataclass(frozen=True, slots=True)
-class Scheme:
-    """One way of entering a traced function."""
-
-    arch: str
-    call_ops: bool = False
-
-    def __str__(self) -> str:
-        return self.arch + ("-call_ops" if self.call_ops else "")
-
-
-SCHEMES = (Scheme("x86_64"), Scheme("arm64"), Scheme("arm64", call_ops=True))
-FETCHES = {"x86_64": ("stale", "eager", "head", "tail"), "arm64": ("stale", "eager")}
-"""What each port's fetch may do before it synchronises; on arm64 a word is fetched whole."""
 
 
 class GuestWentWrongError(Exception):
@@ -348,149 +331,3 @@ class Lockstep:
         if self.kernel.warnings():
             found.append(f"{self.kernel.warnings()} WARNs")
         return found
-
-
-def event_seq(events: NDArray[np.void], kind: EventKind) -> int:
-    """Return the number of the first event of a kind."""
-    return int(events["seq"][events["kind"] == kind][0])
-
-
-class Promises:
-    """What calls must keep while the patch is enabled or disabled, one enabling or disabling at a time."""
-
-    def __init__(self, machine: Lockstep) -> None:
-        self._machine = machine
-        address = machine.machine.kallsyms.address_of
-        self._patched = {address(name): name for name in machine.sites}
-        self._text = machine.text_held()
-
-    def check(self, *, enabled: bool) -> int:
-        """Check and count the calls since the last time; ``enabled`` is what it ended with."""
-        calls, events = self._machine.take_rows()
-        begin = event_seq(events, EventKind.ENABLE if enabled else EventKind.DISABLE)
-        settled = event_seq(events, EventKind.SETTLED)
-        self._check_text()
-        for site, name in self._patched.items():
-            own = calls[calls["site"] == site]
-            new = (own["patch"] == 1) == enabled
-            if self._machine.below:  # there is a replacement with and without this patch
-                assert (own["patch"] == 1).all()
-                continue
-            assert not new[own["dispatch_seq"] < begin].any(), f"{name}: a call had switched before it began"
-            late = own["seq"][~new & (own["seq"] > settled)]
-            if len(late):
-                raise BrokenPromiseError(
-                    f"{name}: {len(late)} calls entered after it settled ran the wrong version"
-                )
-            for task in np.unique(own["task"]):
-                rows = np.flatnonzero(own["task"] == task)
-                rows = rows[np.argsort(own["dispatch_seq"][rows])]
-                flips = np.count_nonzero(np.diff(new[rows].astype(np.int8)))
-                assert flips <= 1, f"{name}: task {task} changed versions {flips} times"
-        complaints = self._machine.complaints()
-        assert not complaints, complaints
-        return len(calls)
-
-    def _check_text(self) -> None:
-        """Check that CPU1 could fetch no mixture: only the old, the new, or a breakpoint, each whole."""
-        trap = self._machine.machine.port.trap
-        before, self._text = self._text, self._machine.text_held()
-        for name, seen in self._machine.take_seen().items():
-            torn = {
-                code.hex(" ") for code in seen - {before[name], self._text[name]} if not code.startswith(trap)
-            }
-            assert not torn, f"{name}: CPU1 could fetch {torn}"
-
-
-class BrokenPromiseError(AssertionError):
-    """A version ran that must not have run."""
-
-
-def dense(machine: Lockstep, job: Job[int]) -> int:
-    """Play ``job`` with calls on CPU1 at each instruction boundary; return how many boundaries there were."""
-    boundaries = 0
-    while not job.done:
-        machine.step_and_call()
-        machine.look()
-        for _ in machine.functions[1:]:
-            machine.call()
-        boundaries += 1
-        machine.keep_waiting(boundaries)
-        if machine.waits_for_grace:
-            machine.let_schedule()
-    assert job.result() == 0, f"{job.name}: {job.result()}"
-    return boundaries
-
-
-def sparse(machine: Lockstep, job: Job[int], at: int | str) -> bool:
-    """Play ``job`` with calls on CPU1 at one operation boundary only; whether there is that one.
-
-    Elsewhere CPU1 runs only when it is waited for, so what it has fetched stays as old as can be.
-
-    Args:
-        at: number of operations before it; or the name of the one before it, each time there is one.
-    """
-    operations, found = 0, False
-    while not job.done:
-        if at in (operations, machine.last_operation):
-            found = True
-            for _ in machine.functions:
-                machine.call()
-        machine.play_one()
-        machine.look()
-        operations += 1
-        machine.keep_waiting(operations)
-        if machine.waits_for_grace:
-            machine.let_schedule()
-            machine.call()
-        elif machine.waits_in_vain:
-            machine.answer_sync()
-    assert job.result() == 0, f"{job.name}: {job.result()}"
-    return found
-
-
-def walk_into_call(machine: Lockstep, steps: int) -> bool:
-    """Let CPU1 run so many instructions of a call; whether the call is that long."""
-    for _ in range(steps):
-        machine.step(CALLER)
-        if machine.between_calls:
-            return False
-    return True
-
-
-def install_around(machine: Lockstep, job: Job[int]) -> None:
-    """Play ``job`` while CPU1 goes on by single instructions, and only when it is waited for."""
-    operations = 0
-    while not job.done:
-        machine.play_one()
-        machine.look()
-        operations += 1
-        machine.keep_waiting(operations)
-        if machine.waits_for_grace:
-            machine.let_schedule()
-        if machine.waits_in_vain:
-            machine.go_on_until_served()
-    assert job.result() == 0, f"{job.name}: {job.result()}"
-    if not machine.between_calls:
-        machine.call()
-
-
-def inside(machine: Lockstep, job: Job[int], at: int) -> bool:
-    """Play ``job`` while CPU1 stands ``at`` instructions into a call; whether the call is that long."""
-    reached = walk_into_call(machine, at)
-    install_around(machine, job)
-    return reached
-
-
-def preempted(machine: Lockstep, job: Job[int], at: int) -> bool:
-    """Play ``job`` while a task is preempted ``at`` instructions into a call; whether it is that long.
-
-    Other tasks of CPU1 go on making calls; the preempted one is next when the second of them gives way.
-    """
-    reached = walk_into_call(machine, at)
-    machine.preempt()
-    install_around(machine, job)
-    for _ in range(3):
-        machine.let_schedule()
-        machine.call()
-    return reached

@@ -8,7 +8,7 @@ import pytest
 from emu.analysis.audit import audit
 from emu.lab.machine import Machine
 from emu.machine.state import Schedule, Stop
-from tests.exhaustive.lockstep import SCHEMES, Scheme
+from tests.exhaustive.schemes import SCHEMES, Scheme
 
 pytestmark = pytest.mark.slow
 

@@ -10,16 +10,16 @@ import pytest
 
 from emu.build.memory_map import KERNEL_TEXT
 from emu.ftrace import enabled_functions
+from emu.kernel.errno import EINVAL, ENOMEM
 from emu.kernel.installer import Job
 from emu.lab.machine import Machine
 from emu.livepatch import Func, Object, Patch
 from emu.structs import FTRACE_OPS, KLP_FUNC, KLP_OPS
-from tests.exhaustive.lockstep import SCHEMES, Scheme
+from tests.exhaustive.schemes import SCHEMES, Scheme
 from tests.plain_player import FailAt
 
 pytestmark = pytest.mark.slow
 
-ENOMEM, EINVAL = 12, 22
 VMLINUX, TARGET = ("mini_leaf", "mini_landing", "cmdline_proc_show"), ("target_show", "target_sum")
 FIRST_USERS = ("mini_landing", "cmdline_proc_show", "target_show", "target_sum")
 """Those that no other patch has patched yet: mini_leaf has its klp_ops already."""

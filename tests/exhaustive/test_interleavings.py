@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.exhaustive.lockstep import FETCHES, SCHEMES, Lockstep, Promises, Scheme, dense, sparse
+from tests.exhaustive.lockstep import Lockstep
+from tests.exhaustive.plays import dense, sparse
+from tests.exhaustive.promises import Promises
+from tests.exhaustive.schemes import FETCHES, SCHEMES, Scheme
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ import pytest
 
 from emu.lab.machine import Machine
 from emu.trace.run import Run
-from tests.exhaustive.lockstep import SCHEMES, Scheme
+from tests.exhaustive.schemes import SCHEMES, Scheme
 
 pytestmark = pytest.mark.slow
 

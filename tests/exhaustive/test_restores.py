@@ -10,7 +10,7 @@ from emu.build.memory_map import KERNEL_TEXT
 from emu.ftrace import enabled_functions
 from emu.lab.machine import Machine
 from emu.livepatch import Func, Object, Patch
-from tests.exhaustive.lockstep import SCHEMES, Scheme
+from tests.exhaustive.schemes import SCHEMES, Scheme
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from emu.kernel.installer import Job
-from tests.exhaustive.lockstep import SCHEMES, Lockstep, Promises, Scheme, inside, preempted
+from tests.exhaustive.lockstep import Lockstep
+from tests.exhaustive.plays import inside, preempted
+from tests.exhaustive.promises import Promises
+from tests.exhaustive.schemes import SCHEMES, Scheme
 
 pytestmark = pytest.mark.slow
 

@@ -6,6 +6,7 @@ import pytest
 
 from emu.arch import PORTS, Port
 from emu.ftrace import FtraceOps, OpsFlags, RecordFlags, enabled_functions
+from emu.kernel.errno import EBUSY, EINVAL, ENODEV, ENOENT, ENOMEM
 from emu.machine.operations import OpKind
 from emu.structs import FTRACE_OPS
 from tests.synthetic import Kernel, new_log
@@ -91,11 +92,11 @@ class TestRegister:
     def test_refusals(self, kernel: Kernel) -> None:
         ftrace = kernel.ftrace
         ops, _ = register(kernel, DYNAMIC, "mini_leaf")
-        assert ftrace.register_ftrace_function(ops) == -16
+        assert ftrace.register_ftrace_function(ops) == -EBUSY
         deleted = kernel.ops(DYNAMIC | OpsFlags.DELETED)
-        assert ftrace.register_ftrace_function(deleted) == -22
-        assert ftrace.unregister_ftrace_function(deleted) == -16
-        assert ftrace.register_ftrace_function(kernel.ops(IPMODIFY)) == -22  # no filter
+        assert ftrace.register_ftrace_function(deleted) == -EINVAL
+        assert ftrace.unregister_ftrace_function(deleted) == -EBUSY
+        assert ftrace.register_ftrace_function(kernel.ops(IPMODIFY)) == -EINVAL  # no filter
         assert [mark for mark, _ in kernel.player.marks] == ["WARN", "WARN"]
         assert new_log(kernel)[-1].startswith("WARNING: at emu/ftrace/core.py:")
         assert len(list(ftrace.chain)) == 1
@@ -119,10 +120,10 @@ class TestFilter:
     def test_codes(self, kernel: Kernel) -> None:
         ops, set_ip = kernel.ops(), kernel.ftrace.ftrace_set_filter_ip
         leaf, nested = kernel.address("mini_leaf"), kernel.address("mini_nested")
-        assert set_ip(ops, kernel.address("mini_bare")) == -22
-        assert set_ip(ops, leaf, remove=True) == -2
+        assert set_ip(ops, kernel.address("mini_bare")) == -EINVAL
+        assert set_ip(ops, leaf, remove=True) == -ENOENT
         kernel.fail.arm("alloc", 1)
-        assert set_ip(ops, leaf) == -12
+        assert set_ip(ops, leaf) == -ENOMEM
         kernel.fail.arm("filter", 1, 7)
         assert set_ip(ops, leaf) == -7
         assert set_ip(ops, leaf) == 0
@@ -160,7 +161,7 @@ class TestIpmodify:
         for name in ("mini_leaf", "mini_nested", "cmdline_proc_show"):
             kernel.ftrace.ftrace_set_filter_ip(other, kernel.address(name))
         before, lines = kernel.snapshot(), enabled_functions(kernel.ftrace)
-        assert kernel.ftrace.register_ftrace_function(other) == -16
+        assert kernel.ftrace.register_ftrace_function(other) == -EBUSY
         assert kernel.snapshot()[0] == before[0]
         assert kernel.snapshot()[3] == before[3]
         assert enabled_functions(kernel.ftrace) == lines
@@ -178,7 +179,7 @@ class TestIpmodify:
         register(kernel, DYNAMIC | IPMODIFY, "mini_nested")
         ops, _ = register(kernel, DYNAMIC | IPMODIFY, "mini_leaf")
         before = kernel.snapshot()
-        assert kernel.ftrace.ftrace_set_filter_ip(ops, kernel.address("mini_nested")) == -16
+        assert kernel.ftrace.ftrace_set_filter_ip(ops, kernel.address("mini_nested")) == -EBUSY
         assert kernel.snapshot() == before
 
     def test_the_site_is_free_again_afterwards(self, kernel: Kernel) -> None:
@@ -285,15 +286,15 @@ class TestReach:
         ops = kernel.ops(DYNAMIC)
         kernel.ftrace.ftrace_set_filter_ip(ops, kernel.address("far_show", "far"))
         new_log(kernel)
-        assert kernel.ftrace.register_ftrace_function(ops) == -19
+        assert kernel.ftrace.register_ftrace_function(ops) == -ENODEV
         lines = new_log(kernel)
         assert lines[0] == "ftrace: no module PLT for ftrace_caller"
         assert kernel.ftrace.disabled
         assert list(kernel.ftrace.chain) == []
-        assert kernel.ftrace.register_ftrace_function(ops) == -19
-        assert kernel.ftrace.unregister_ftrace_function(ops) == -19
-        assert kernel.ftrace.ftrace_set_filter_ip(ops, kernel.address("mini_leaf")) == -19
-        assert kernel.ftrace.set_ftrace_enabled(on=False) == -19
+        assert kernel.ftrace.register_ftrace_function(ops) == -ENODEV
+        assert kernel.ftrace.unregister_ftrace_function(ops) == -ENODEV
+        assert kernel.ftrace.ftrace_set_filter_ip(ops, kernel.address("mini_leaf")) == -ENODEV
+        assert kernel.ftrace.set_ftrace_enabled(on=False) == -ENODEV
 
 
 @pytest.mark.parametrize("port", PORTS.values(), ids=lambda port: port.name)
@@ -303,7 +304,7 @@ def test_foreign_code_at_a_site_is_left_alone_and_ftrace_gives_up(port: Port) ->
     kernel.ftrace.ftrace_set_filter_ip(ops, kernel.address("mini_leaf"))
     foreign = b"\xaa" * port.site.poke_size
     kernel.memory.write(kernel.site("mini_leaf"), foreign)
-    assert kernel.ftrace.register_ftrace_function(ops) == -19
+    assert kernel.ftrace.register_ftrace_function(ops) == -ENODEV
     assert kernel.memory.read(kernel.site("mini_leaf"), len(foreign)) == foreign
     assert any(line.startswith(" expected: ") for line in kernel.player.log)
 
@@ -322,12 +323,12 @@ class TestSwitch:
 
     def test_a_permanent_ops_keeps_it_on(self, kernel: Kernel) -> None:
         register(kernel, DYNAMIC | OpsFlags.PERMANENT, "mini_leaf")
-        assert kernel.ftrace.set_ftrace_enabled(on=False) == -16
+        assert kernel.ftrace.set_ftrace_enabled(on=False) == -EBUSY
         assert kernel.ftrace.enabled
 
     def test_while_off_permanent_ops_are_refused_and_others_wait(self, kernel: Kernel) -> None:
         assert kernel.ftrace.set_ftrace_enabled(on=False) == 0
-        assert register(kernel, DYNAMIC | OpsFlags.PERMANENT, "mini_leaf")[1] == -16
+        assert register(kernel, DYNAMIC | OpsFlags.PERMANENT, "mini_leaf")[1] == -EBUSY
         assert register(kernel, DYNAMIC, "mini_leaf")[1] == 0
         assert kernel.called(kernel.site("mini_leaf")) is None
         assert kernel.ftrace.set_ftrace_enabled(on=True) == 0

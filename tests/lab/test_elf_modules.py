@@ -20,6 +20,7 @@ from emu.build.memory_map import FAR_MODULES, MODULE_DATA
 from emu.build.toolchain import TARGETS, EntryScheme, compile_object
 from emu.cli.main import main
 from emu.errors import UnknownNameError
+from emu.kernel.errno import EINVAL
 from emu.lab.machine import Machine
 from emu.lab.run import Outcome, run_scenario
 from emu.lab.scenario import load_scenario
@@ -134,7 +135,7 @@ def test_every_entry_scheme_is_traced_and_patched_or_refused_with_the_reason(
     assert hits > 0
     assert audit(run).passed
     if entry is EntryScheme.MCOUNT:
-        assert handle.result == -22
+        assert handle.result == -EINVAL
         assert "livepatch: failed to find location for function 'c_leaf'" in log
         assert any(r.startswith("c_leaf [cmini]: its site is 0x") for r in handle.reasons)
         assert all(r.endswith(("behind the prologue", "not at its entry")) for r in handle.reasons)
@@ -214,7 +215,7 @@ def test_sites_without_room_for_an_ops_pointer_are_refused() -> None:
     with Machine(arch="arm64", cpus=1, call_ops=True) as machine:
         machine.add_module("m", content)
 
-        assert machine.wait(machine.load("m")) == -22
+        assert machine.wait(machine.load("m")) == -EINVAL
 
         assert machine.log[-1].startswith("ftrace: no room for an ops pointer before the function at ")
         assert machine.loader.data.live() == []

@@ -12,6 +12,7 @@ from emu.arch import PORTS
 from emu.ftrace import OpsFlags
 from emu.kernel.guest import View
 from emu.livepatch import Func, Object, Patch
+from emu.livepatch.graph import patch_name
 from emu.structs import KLP_FUNC
 from tests.synthetic import FUNCTIONS, Kernel
 
@@ -49,7 +50,7 @@ class Model:
 
 def stacks(kernel: Kernel) -> dict[str, list[str]]:
     """Read every func_stack from guest memory, as names of patches by their replacement's address."""
-    names = {view["mod"]: kernel.memory.string(view["mod"]) for view in kernel.livepatch.core.patches()}
+    names = {view["mod"]: patch_name(kernel.guest, view) for view in kernel.livepatch.core.patches()}
     owners: dict[int, str] = {}
     for view in kernel.livepatch.core.patches():
         for func in kernel.livepatch._loaded[view.address].funcs.values():

@@ -6,6 +6,7 @@ import pytest
 
 from emu.arch import PORTS
 from emu.errors import UnknownNameError
+from emu.kernel.errno import EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOMEM
 from emu.kernel.guest import View
 from emu.kernel.modules import Module, ModuleState
 from emu.livepatch import Func, Object, Patch, PatchState
@@ -45,58 +46,58 @@ class TestReferences:
         module = kernel.modules.find("lp")
         assert module is not None
         assert module.refs == 1
-        assert kernel.livepatch.enable(patch("lp", "mini_leaf")) == -17
+        assert kernel.livepatch.enable(patch("lp", "mini_leaf")) == -EEXIST
         assert kernel.livepatch.disable(handle) == 0
         assert module.refs == 0
-        assert kernel.livepatch.disable(handle) == -2
+        assert kernel.livepatch.disable(handle) == -ENOENT
         assert kernel.livepatch.unload(handle) == 0
-        assert kernel.livepatch.unload(handle) == -2
-        assert kernel.livepatch.find("lp") == -2
+        assert kernel.livepatch.unload(handle) == -ENOENT
+        assert kernel.livepatch.find("lp") == -ENOENT
 
     def test_a_module_that_goes_can_not_be_taken(self, kernel: Kernel) -> None:
         kernel.modules.add(Module(name="lp", livepatch=True, state=ModuleState.GOING))
-        assert kernel.livepatch.enable(patch("lp", "mini_leaf")) == -19
+        assert kernel.livepatch.enable(patch("lp", "mini_leaf")) == -ENODEV
         assert kernel.modules.find("lp") is not None
 
     def test_a_module_without_the_mark_is_refused(self, kernel: Kernel) -> None:
         kernel.modules.add(Module(name="lp"))
-        assert kernel.livepatch.enable(patch("lp", "mini_leaf")) == -22
+        assert kernel.livepatch.enable(patch("lp", "mini_leaf")) == -EINVAL
         assert kernel.player.log[-1] == "livepatch: module lp is not marked as a livepatch module"
 
 
 class TestRefusals:
     def test_names_and_declarations(self, kernel: Kernel) -> None:
         enable = kernel.livepatch.enable
-        assert enable(Patch("empty", ())) == -22
-        assert enable(patch("noname", "")) == -22
-        assert enable(Patch("nonew", (Object(None, (Func("mini_leaf", 0),)),))) == -22
-        assert enable(Patch("long", (Object("m" * 56, ()),))) == -22
-        assert enable(Patch("longer", (Object(None, (Func("f" * 512, "lp_1"),)),))) == -22
+        assert enable(Patch("empty", ())) == -EINVAL
+        assert enable(patch("noname", "")) == -EINVAL
+        assert enable(Patch("nonew", (Object(None, (Func("mini_leaf", 0),)),))) == -EINVAL
+        assert enable(Patch("long", (Object("m" * 56, ()),))) == -EINVAL
+        assert enable(Patch("longer", (Object(None, (Func("f" * 512, "lp_1"),)),))) == -EINVAL
         with pytest.raises(UnknownNameError, match=r"^unknown replacement 'nosuch'"):
             enable(patch("lp", "mini_leaf", new="nosuch"))
 
     def test_sizes_must_be_known(self, kernel: Kernel) -> None:
         enable = kernel.livepatch.enable
-        assert enable(Patch("lp", (Object(None, (Func("mini_leaf", 0x40),)),))) == -2
+        assert enable(Patch("lp", (Object(None, (Func("mini_leaf", 0x40),)),))) == -ENOENT
         assert kernel.player.log[-1] == "livepatch: kallsyms size lookup failed for 'mini_leaf' replacement"
-        assert enable(patch("lp", "ftrace_call")) == -2
+        assert enable(patch("lp", "ftrace_call")) == -ENOENT
         assert kernel.player.log[-1] == "livepatch: kallsyms size lookup failed for 'ftrace_call'"
 
     def test_wrong_writes(self, kernel: Kernel) -> None:
         handle = kernel.livepatch.enable(patch("lp", "mini_leaf"))
-        assert kernel.livepatch.write_enabled(handle, enabled=True) == -22
-        assert kernel.livepatch.write_enabled(1, enabled=False) == -2
+        assert kernel.livepatch.write_enabled(handle, enabled=True) == -EINVAL
+        assert kernel.livepatch.write_enabled(1, enabled=False) == -ENOENT
 
     def test_one_transition_at_a_time(self, kernel: Kernel) -> None:
         handle = kernel.livepatch.enable(patch("lp", "mini_leaf"))
         view = View(kernel.guest, KLP_PATCH, handle)
         kernel.livepatch.transition.patch = View(kernel.guest, KLP_PATCH, 0x2000_0000)
         before = kernel.snapshot()
-        assert kernel.livepatch.enable(patch("other", "mini_leaf")) == -16
-        assert kernel.livepatch.disable(handle) == -16
+        assert kernel.livepatch.enable(patch("other", "mini_leaf")) == -EBUSY
+        assert kernel.livepatch.disable(handle) == -EBUSY
         kernel.livepatch.transition.patch = view
         assert kernel.livepatch.facts()["lp"].transition
-        assert kernel.livepatch.disable(handle) == -16
+        assert kernel.livepatch.disable(handle) == -EBUSY
         kernel.livepatch.transition.patch = None
         assert kernel.snapshot() == before
         assert kernel.modules.find("other") is None
@@ -159,7 +160,7 @@ class TestReplace:
         )
         before = kernel.snapshot()
         kernel.fail.arm("alloc", at)
-        assert kernel.livepatch.enable(patch("r", "mini_leaf", replace=True)) == -12
+        assert kernel.livepatch.enable(patch("r", "mini_leaf", replace=True)) == -ENOMEM
         assert kernel.snapshot() == before
         assert kernel.livepatch.patches() == ["m"]
 

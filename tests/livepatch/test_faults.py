@@ -6,6 +6,7 @@ import pytest
 
 from emu.arch import PORTS
 from emu.ftrace import enabled_functions
+from emu.kernel.errno import EINVAL, ENOMEM
 from emu.livepatch import Func, Object, Patch
 from tests.synthetic import Kernel
 
@@ -32,12 +33,12 @@ def test_a_failed_enable_leaves_text_graph_and_counts_as_they_were(
     k = 0
     while True:
         k += 1
-        kernel.fail.arm(step, k, 12)
+        kernel.fail.arm(step, k, ENOMEM)
         ret = kernel.livepatch.enable(PATCH)
         kernel.fail.arm("", 0)
         if ret > 0:
             break
-        assert ret in (-12, -22)
+        assert ret in (-ENOMEM, -EINVAL)
         assert kernel.snapshot() == before, f"{step} no. {k}"
         assert enabled_functions(kernel.ftrace) == lines
         assert kernel.livepatch.patches() == ["below"]

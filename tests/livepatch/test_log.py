@@ -9,6 +9,7 @@ import pytest
 
 from emu.arch import PORTS
 from emu.ftrace import OpsFlags
+from emu.kernel.errno import EAGAIN, EBUSY, EINVAL, ENODEV, ENOENT
 from emu.livepatch import Callback, Func, Object, ObjectFacts, Patch, State
 from tests.synthetic import Kernel, new_log
 
@@ -32,13 +33,13 @@ def test_basic_enable_disable(kernel: Kernel) -> None:
         "livepatch: 'lp_cmd1': starting patching transition",
         "livepatch: 'lp_cmd1': patching complete",
     ]
-    assert livepatch.unload(handle) == -11
+    assert livepatch.unload(handle) == -EAGAIN
     assert livepatch.disable(handle) == 0
     assert new_log(kernel) == [
         "livepatch: 'lp_cmd1': starting unpatching transition",
         "livepatch: 'lp_cmd1': unpatching complete",
     ]
-    assert livepatch.write_enabled(handle, enabled=True) == -2
+    assert livepatch.write_enabled(handle, enabled=True) == -ENOENT
     assert livepatch.unload(handle) == 0
     assert livepatch.enable(one("lp_cmd1", "cmdline_proc_show")) > 0
     assert new_log(kernel)[0] == "livepatch: enabling patch 'lp_cmd1'"
@@ -65,7 +66,7 @@ def test_ipmodify_conflict(kernel: Kernel) -> None:
     user = kernel.ops(OpsFlags.IPMODIFY | OpsFlags.SAVE_REGS)
     kernel.ftrace.ftrace_set_filter_ip(user, kernel.address("vic_beta", "victim"))
     assert kernel.ftrace.register_ftrace_function(user) == 0
-    assert kernel.livepatch.enable(one("lp_b1", "vic_beta", "victim")) == -16
+    assert kernel.livepatch.enable(one("lp_b1", "vic_beta", "victim")) == -EBUSY
     assert new_log(kernel)[1:] == [
         "livepatch: enabling patch 'lp_b1'",
         "livepatch: failed to register ftrace handler for function 'vic_beta' (-16)",
@@ -80,13 +81,13 @@ def test_ipmodify_conflict(kernel: Kernel) -> None:
 
 def test_ftrace_enabled_switch(kernel: Kernel) -> None:
     assert kernel.ftrace.set_ftrace_enabled(on=False) == 0
-    assert kernel.livepatch.enable(one("lp_a1", "vic_alpha", "victim")) == -16
+    assert kernel.livepatch.enable(one("lp_a1", "vic_alpha", "victim")) == -EBUSY
     assert new_log(kernel)[2] == (
         "livepatch: failed to register ftrace handler for function 'vic_alpha' (-16)"
     )
     assert kernel.ftrace.set_ftrace_enabled(on=True) == 0
     handle = kernel.livepatch.enable(one("lp_a1", "vic_alpha", "victim"))
-    assert kernel.ftrace.set_ftrace_enabled(on=False) == -16
+    assert kernel.ftrace.set_ftrace_enabled(on=False) == -EBUSY
     assert kernel.livepatch.disable(handle) == 0
     assert kernel.ftrace.set_ftrace_enabled(on=False) == 0
 
@@ -99,7 +100,7 @@ def test_symbol_not_found(kernel: Kernel) -> None:
         (one("lp_badname_vm", "nosuch_anywhere"), "nosuch_anywhere"),
         (Patch("lp_goodbad", (good_bad,)), "vic_nosuch"),
     ):
-        assert kernel.livepatch.enable(patch) == -22
+        assert kernel.livepatch.enable(patch) == -EINVAL
         assert new_log(kernel)[-1] == f"livepatch: symbol '{name}' not found in symbol table"
         assert kernel.snapshot() == before
         assert kernel.modules.find(patch.name) is None
@@ -107,7 +108,7 @@ def test_symbol_not_found(kernel: Kernel) -> None:
 
 def test_symbol_positions(kernel: Kernel) -> None:
     def say(function: str, sympos: int) -> str:
-        assert kernel.livepatch.enable(one(f"lp_{sympos}", function, "victim", sympos)) == -22
+        assert kernel.livepatch.enable(one(f"lp_{sympos}", function, "victim", sympos)) == -EINVAL
         return new_log(kernel)[-1].removeprefix("livepatch: ")
 
     ambiguous = "unresolvable ambiguity for symbol 'vic_dup' in object 'victim'"
@@ -153,8 +154,8 @@ def test_callbacks_basic_and_second_object_fails(kernel: Kernel) -> None:
         "livepatch: 'lp_cb_vm': unpatching complete",
     ]
     kernel.livepatch.log.debug_on = True
-    objects = (all_four("victim", "vic_alpha"), all_four(None, "cmdline_proc_show", -19))
-    assert kernel.livepatch.enable(Patch("lp_cbfail2", objects)) == -19
+    objects = (all_four("victim", "vic_alpha"), all_four(None, "cmdline_proc_show", -ENODEV))
+    assert kernel.livepatch.enable(Patch("lp_cbfail2", objects)) == -ENODEV
     assert new_log(kernel) == [
         "livepatch: enabling patch 'lp_cbfail2'",
         "livepatch: 'lp_cbfail2': initializing patching transition",
@@ -176,12 +177,12 @@ def test_incompatible_states(kernel: Kernel) -> None:
 
     assert kernel.livepatch.enable(stated("lp_s1v2", 2)) > 0
     new_log(kernel)
-    assert kernel.livepatch.enable(stated("lp_s1v1", 1)) == -22
+    assert kernel.livepatch.enable(stated("lp_s1v1", 1)) == -EINVAL
     assert new_log(kernel) == [
         "livepatch: Livepatch patch (lp_s1v1) is not compatible with the already installed livepatches."
     ]
     assert kernel.livepatch.enable(one("lp_none", "cmdline_proc_show")) > 0
     replacing = Patch("lp_r", one("x", "cmdline_proc_show").objects, replace=True)
-    assert kernel.livepatch.enable(replacing) == -22
+    assert kernel.livepatch.enable(replacing) == -EINVAL
     assert kernel.livepatch.enable(stated("lp_s1v3", 3, replace=True)) > 0
     assert kernel.livepatch.patches() == ["lp_s1v3"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emu.arch import PORTS
+from emu.kernel.errno import EBUSY, EINVAL, ENOMEM
 from emu.kernel.guest import LIST_POISON1, LIST_POISON2, View
 from emu.livepatch.log import Log
 from emu.livepatch.patch import Patcher
@@ -118,16 +119,16 @@ class TestPatchFunc:
     def test_without_old_func_or_twice_it_warns(self, bench: Bench) -> None:
         func = bench.func()
         func["old_func"] = 0
-        assert bench.patcher.klp_patch_func(func) == -22
+        assert bench.patcher.klp_patch_func(func) == -EINVAL
         func["old_func"] = bench.kernel.address("mini_leaf")
         func["patched"] = 1
-        assert bench.patcher.klp_patch_func(func) == -22
+        assert bench.patcher.klp_patch_func(func) == -EINVAL
         assert bench.warns() == 2
         assert all(line.startswith("WARNING: at emu/livepatch/patch.py:") for line in new_log(bench.kernel))
 
     @pytest.mark.parametrize("name", ["mini_bare", "mini_mcount"])
     def test_without_a_site_at_the_entry_it_is_refused(self, bench: Bench, name: str) -> None:
-        assert bench.patcher.klp_patch_func(bench.func(name)) == -22
+        assert bench.patcher.klp_patch_func(bench.func(name)) == -EINVAL
         lines = new_log(bench.kernel)
         assert lines[0] == f"livepatch: failed to find location for function '{name}'"
         assert lines[1].startswith(f"livepatch: '{name}': it")
@@ -135,11 +136,17 @@ class TestPatchFunc:
     @pytest.mark.parametrize(
         ("step", "at", "errno", "ret", "line"),
         [
-            ("ftrace_location", 1, 1, -22, "failed to find location for function 'mini_leaf'"),
-            ("alloc", 1, 1, -12, None),
-            ("alloc", 2, 1, -12, "failed to set ftrace filter for function 'mini_leaf' (-12)"),
+            ("ftrace_location", 1, 1, -EINVAL, "failed to find location for function 'mini_leaf'"),
+            ("alloc", 1, 1, -ENOMEM, None),
+            ("alloc", 2, 1, -ENOMEM, "failed to set ftrace filter for function 'mini_leaf' (-12)"),
             ("filter", 1, 28, -28, "failed to set ftrace filter for function 'mini_leaf' (-28)"),
-            ("register", 1, 16, -16, "failed to register ftrace handler for function 'mini_leaf' (-16)"),
+            (
+                "register",
+                1,
+                EBUSY,
+                -EBUSY,
+                "failed to register ftrace handler for function 'mini_leaf' (-16)",
+            ),
         ],
     )
     def test_a_failure_leaves_nothing(
@@ -242,7 +249,7 @@ class TestObjects:
         obj = bench.object(bench.func("mini_leaf"), bench.func("mini_nested"))
         assert bench.patcher.klp_patch_object(obj) == 0
         assert obj["patched"] == 1
-        assert bench.patcher.klp_patch_object(obj) == -22
+        assert bench.patcher.klp_patch_object(obj) == -EINVAL
         assert bench.warns() == 1
         bench.patcher.klp_unpatch_object(obj)
         assert (obj["patched"], bench.stack("mini_leaf"), bench.stack("mini_nested")) == (0, [], [])
@@ -251,7 +258,7 @@ class TestObjects:
         funcs = [bench.func("mini_leaf"), bench.func("mini_bare"), bench.func("mini_nested")]
         obj = bench.object(*funcs)
         before = bench.kernel.snapshot()
-        assert bench.patcher.klp_patch_object(obj) == -22
+        assert bench.patcher.klp_patch_object(obj) == -EINVAL
         assert [f["patched"] for f in funcs] + [obj["patched"]] == [0, 0, 0, 0]
         assert bench.kernel.snapshot() == before
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 from numpy.typing import NDArray
 
-from emu.trace import CALLS, EVENTS, EventKind, MemoryRecorder, Meta, Run, Symbol
+from emu.trace import CALLS, EVENTS, CodeBlock, EventKind, MemoryRecorder, Meta, Run, Symbol
 
 SYMBOLS = {
     "mini_leaf": Symbol(0x100_0000, 0x20, "function"),
@@ -17,6 +17,18 @@ SYMBOLS = {
     "lp1_mini_tail": Symbol(0x10A_0040, 0x20, "function"),
     "lp2_mini_leaf": Symbol(0x10A_0080, 0x20, "function"),
 }
+
+BLOCK = CodeBlock(
+    kind="patch",
+    name="p1",
+    seq=3,
+    address=0x10A_0000,
+    code=bytes(range(0x60)),
+    symbols={name: SYMBOLS[name][:2] for name in ("lp1_mini_leaf", "lp1_mini_tail")},
+    sites={"lp1_mini_leaf": 0x10A_0000},
+    traps={0x10A_0004: "WARN here"},
+    lines={0x10A_0000: "leaf.s:1", 0x10A_0004: "leaf.s:2"},
+)
 
 
 def meta(**changes: Any) -> Meta:

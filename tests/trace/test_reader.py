@@ -14,6 +14,9 @@ from emu.trace import CALLS, NewerSchemaError, NotARunError, RunFileError, load_
 from tests.trace import strategies
 from tests.trace.test_writer import write_run
 
+FILES = ["log.txt", "code.jsonl", "calls.npy", "events.npy", "symbols.json", "meta.json"]
+"""In an order in which one that is no file is found out before the next."""
+
 
 def change_meta(directory: Path, **changes: Any) -> None:
     path = directory / "meta.json"
@@ -49,7 +52,7 @@ class TestNotARun:
             load_run(tmp_path)
 
     def test_a_pipe_instead_of_a_file_does_not_hang(self, tmp_path: Path) -> None:
-        for name in ("log.txt", "calls.npy", "symbols.json", "meta.json"):
+        for name in FILES:
             write_run(tmp_path / name)
             (tmp_path / name / name).unlink()
             os.mkfifo(tmp_path / name / name)
@@ -164,7 +167,7 @@ class TestDamage:
         self, tmp_path: Path, data: st.DataObject
     ) -> None:
         write_run(tmp_path)
-        name = data.draw(st.sampled_from(["meta.json", "calls.npy", "events.npy", "symbols.json", "log.txt"]))
+        name = data.draw(st.sampled_from(FILES))
         content = bytearray((tmp_path / name).read_bytes())
         at = data.draw(st.integers(0, len(content) - 1))
         content[at] = data.draw(st.integers(0, 255))

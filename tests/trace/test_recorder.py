@@ -19,6 +19,7 @@ def record(recorder: Recorder, parts: list[NDArray[np.void]]) -> None:
     for part in parts:
         (recorder.add_calls if part.dtype == CALLS else recorder.add_events)(part)
     recorder.add_log("a line")
+    recorder.add_code(strategies.BLOCK)
     recorder.set_symbols(strategies.SYMBOLS)
 
 
@@ -37,6 +38,7 @@ class TestBothRecorders:
         for one, other in (looks, ends):
             assert one.meta == other.meta
             assert (one.symbols, one.log, one.notes) == (other.symbols, other.log, ())
+            assert one.code == other.code == (strategies.BLOCK,)
             assert one.calls.tobytes() == other.calls.tobytes()
             assert one.events.tobytes() == other.events.tobytes()
         assert other.complete

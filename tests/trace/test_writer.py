@@ -1,7 +1,7 @@
 """Run directories: written in chunks, replaced safely, readable whenever the writer dies."""
 
 import json
-import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,16 +11,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emu.trace import CALLS, EVENTS, EventKind, Run, RunDirectoryTakenError, RunWriter, load_run
+from emu.trace import (
+    CALLS,
+    EVENTS,
+    EventKind,
+    Run,
+    RunDirectoryTakenError,
+    RunNotCreatedError,
+    RunWriter,
+    load_run,
+)
 from tests.trace import strategies
 
-FILES = {"meta.json", "calls.npy", "events.npy", "symbols.json", "log.txt"}
+ROOT = Path(__file__).parents[2]
+FILES = {"meta.json", "calls.npy", "events.npy", "symbols.json", "log.txt", "code.jsonl"}
 
 
 def write_run(directory: Path, count: int = 5, **changes: object) -> Run:
     with RunWriter(directory, strategies.meta(**changes)) as writer:
         writer.set_symbols(strategies.SYMBOLS)
         writer.add_log("livepatch: enabling patch 'p1'")
+        writer.add_code(strategies.BLOCK)
         writer.add_calls(strategies.numbered_calls(0, count))
         writer.add_events(strategies.rows_of(EVENTS, {"kind": EventKind.ENABLE, "a": 1}))
         return writer.finish({"instructions": 77})
@@ -36,9 +47,10 @@ class TestFinishedRun:
         assert run.events["kind"].tolist() == [EventKind.ENABLE]
         assert run.log == ("livepatch: enabling patch 'p1'",)
         assert run.symbols == strategies.SYMBOLS
+        assert run.code == (strategies.BLOCK,)
         assert (run.meta["calls"], run.meta["instructions"]) == (5, 77)
 
-    def test_the_directory_holds_its_five_files_and_nothing_else(self, tmp_path: Path) -> None:
+    def test_the_directory_holds_its_six_files_and_nothing_else(self, tmp_path: Path) -> None:
         write_run(tmp_path / "a" / "run")
 
         assert {path.name for path in (tmp_path / "a" / "run").iterdir()} == FILES
@@ -51,6 +63,7 @@ class TestFinishedRun:
             lambda: writer.add_calls(np.zeros(1, CALLS)),
             lambda: writer.add_events(np.zeros(1, EVENTS)),
             lambda: writer.add_log("late"),
+            lambda: writer.add_code(strategies.BLOCK),
             lambda: writer.set_symbols({}),
             lambda: writer.finish({}),
         ):
@@ -116,12 +129,10 @@ class TestUnfinishedRun:
             "    writer.add_log(f'chunk {n}')\n"
             "    print(n, flush=True)\n"
         )
-        root = Path(__file__).parents[2]
         child = subprocess.Popen(
             [sys.executable, "-c", program, str(tmp_path / "run")],
             stdout=subprocess.PIPE,
-            cwd=root,
-            env={**os.environ, "PYTHONPATH": str(root)},
+            cwd=ROOT,
         )
         with child:
             assert child.stdout is not None
@@ -189,16 +200,102 @@ class TestReplacing:
                 RunWriter(path, strategies.meta())
 
     def test_a_run_that_another_has_replaced_cannot_complete_over_it(self, tmp_path: Path) -> None:
-        first = RunWriter(tmp_path, strategies.meta(seed=1))
-        with RunWriter(tmp_path, strategies.meta(seed=2)):
-            with pytest.raises(RunDirectoryTakenError, match="another run has replaced this one meanwhile"):
-                first.finish({})
-            with pytest.raises(RunDirectoryTakenError, match="another run has replaced this one meanwhile"):
-                first.run()
+        path = tmp_path / "run"
+        first = RunWriter(path, strategies.meta(seed=1))
+        shutil.rmtree(path)
+        with RunWriter(path, strategies.meta(seed=2)):
+            for go_on in (
+                lambda: first.set_symbols(strategies.SYMBOLS),
+                lambda: first.finish({}),
+                lambda: first.run(),
+            ):
+                with pytest.raises(
+                    RunDirectoryTakenError, match="another run has replaced this one meanwhile"
+                ):
+                    go_on()
             first.close()
 
-            assert json.loads((tmp_path / "meta.json").read_text())["seed"] == 2
-            assert not load_run(tmp_path).complete
+            assert json.loads((path / "meta.json").read_text())["seed"] == 2
+            assert not load_run(path).symbols
+            assert not load_run(path).complete
+
+
+class TestTwoAtOnce:
+    """Of two writers of one directory the second is refused, and the first loses nothing."""
+
+    def test_the_second_is_refused(self, tmp_path: Path) -> None:
+        with RunWriter(tmp_path, strategies.meta(seed=1)) as first:
+            first.add_calls(strategies.numbered_calls(0, 5))
+            with pytest.raises(
+                RunDirectoryTakenError,
+                match=r"^will not write a run to .*: another run is being recorded there; choose ",
+            ):
+                RunWriter(tmp_path, strategies.meta(seed=2))
+            first.add_calls(strategies.numbered_calls(5, 5))
+            run = first.finish({})
+
+        assert run.complete
+        assert run.meta["seed"] == 1
+        assert run.calls["seq"].tolist() == list(range(10))
+
+    def test_so_is_another_process_until_this_one_is_done(self, tmp_path: Path) -> None:
+        with RunWriter(tmp_path, strategies.meta()) as first:
+            assert self.another(tmp_path) == "RunDirectoryTakenError"
+            first.finish({})
+            assert self.another(tmp_path) == "no error"
+
+    def test_a_writer_that_was_killed_is_in_nobodys_way(self, tmp_path: Path) -> None:
+        assert self.another(tmp_path, end="os.kill(os.getpid(), 9)") == ""
+
+        assert write_run(tmp_path).complete
+
+    def test_nor_is_one_that_was_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "calls.npy").mkdir()
+        with pytest.raises(RunDirectoryTakenError, match="not empty"):
+            RunWriter(tmp_path, strategies.meta())
+        (tmp_path / "calls.npy").rmdir()
+
+        assert write_run(tmp_path).complete
+
+    def another(self, directory: Path, end: str = "writer.close()") -> str:
+        """Return what a second process answers that begins a run in ``directory``."""
+        program = (
+            "import os, sys\n"
+            "from emu.errors import EmuError\n"
+            "from emu.trace import RunWriter\n"
+            "from tests.trace import strategies\n"
+            "try:\n"
+            "    writer = RunWriter(sys.argv[1], strategies.meta())\n"
+            f"    {end}\n"
+            "    print('no error')\n"
+            "except EmuError as error:\n"
+            "    print(type(error).__name__)\n"
+        )
+        command = [sys.executable, "-c", program, str(directory)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT).stdout.strip()
+
+
+class TestNotCreated:
+    """A place that takes no run is told with the reason, and nothing is promised of what was written."""
+
+    def test_a_directory_that_can_not_be_made(self) -> None:
+        place = Path("/proc/klpemu/run" if sys.platform == "linux" else "/dev/klpemu/run")
+        message = (
+            rf"^cannot create {place}: {place.parent.parent} takes no new entry \(.*\); choose a directory "
+        )
+
+        with pytest.raises(RunNotCreatedError, match=message):
+            RunWriter(place, strategies.meta())
+
+    def test_a_file_that_can_not_be_made(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(*_: object, **__: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("json.dump", full)
+
+        message = r"^cannot create .*/meta\.json: No space left on device; choose a directory that you can "
+        with pytest.raises(RunNotCreatedError, match=message):
+            RunWriter(tmp_path, strategies.meta())
 
 
 def test_a_million_calls_are_recorded_and_loaded_in_constant_memory(tmp_path: Path) -> None:

@@ -127,12 +127,3 @@ def resolve(operand: Operand, addresses: Mapping[str, int]) -> Operand:
     if isinstance(operand, Memory) and operand.refs:
         return replace(operand, offset=operand.offset + value_of(operand.refs, addresses), refs=())
     return operand
-
-
-def hexadecimal(value: int) -> str:
-    """Return ``value`` as the dialect writes numbers.
-
-    >>> hexadecimal(-16)
-    '-0x10'
-    """
-    return f"{value:#x}"

@@ -18,7 +18,7 @@ from emu.build.elf.tables import ElfFile, ProgramHeader, RawSymbol
 
 DYNAMIC = np.dtype([("tag", "<u8"), ("value", "<u8")])
 DT_NULL, DT_STRTAB, DT_SYMTAB, DT_RELA, DT_RELASZ, DT_STRSZ = 0, 5, 6, 7, 8, 10
-DT_REL, DT_PLTRELSZ, DT_PLTREL, DT_JMPREL, DT_RELRSZ, DT_RELR = 17, 2, 20, 23, 35, 36
+DT_REL, DT_PLTRELSZ, DT_JMPREL, DT_RELRSZ, DT_RELR = 17, 2, 23, 35, 36
 U64 = (1 << 64) - 1
 
 

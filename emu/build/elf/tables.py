@@ -17,18 +17,9 @@ from emu.build.elf.errors import MalformedElfError
 MAX_NAME = 1024
 """Longest symbol name accepted, in bytes: it bounds what a hostile string table can cost."""
 
-SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_TLS, SHF_COMPRESSED = 0x1, 0x2, 0x4, 0x400, 0x800
+SHF_ALLOC, SHF_EXECINSTR, SHF_TLS, SHF_COMPRESSED = 0x2, 0x4, 0x400, 0x800
 SHN_UNDEF, SHN_LORESERVE, SHN_ABS, SHN_COMMON = 0, 0xFF00, 0xFFF1, 0xFFF2
-STT_NOTYPE, STT_OBJECT, STT_FUNC, STT_SECTION, STT_FILE, STT_COMMON, STT_TLS, STT_GNU_IFUNC = (
-    0,
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    10,
-)
+STT_NOTYPE, STT_OBJECT, STT_FUNC, STT_COMMON, STT_TLS, STT_GNU_IFUNC = 0, 1, 2, 5, 6, 10
 STB_LOCAL, STB_WEAK = 0, 2
 
 SYMBOL = np.dtype(

@@ -1,0 +1,107 @@
+"""Going through a scenario before anything runs: every name in it exists, or is told with its key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from emu.build.code_source import AssemblyFolder, UnreadableFileError
+from emu.build.contents import VMLINUX
+from emu.errors import UnknownNameError
+from emu.lab.machine import Machine
+from emu.lab.scenario import Scenario, ScenarioError, Step
+
+
+def rehearse(machine: Machine, scenario: Scenario) -> None:
+    """Raise what is wrong with the names of ``scenario``, or with the code that it would load.
+
+    Args:
+        machine: as the scenario describes it; nothing is done to it.
+
+    Raises:
+        ScenarioError: a name that does not exist, or a file that can't be read.
+        EmuError: code that can't be compiled or placed.
+    """
+    rehearsal = _Rehearsal(machine, scenario)
+    for at, step in enumerate(scenario.steps):
+        rehearsal.step(step, f"steps[{at}].{step.action}")
+    for name, module in scenario.modules.items():
+        if isinstance(module.code, AssemblyFolder):  # files were looked for when the scenario was read
+            rehearsal.code_of(name)
+    for name in scenario.patches:
+        rehearsal.patched_functions(name)
+
+
+class _Rehearsal:
+    def __init__(self, machine: Machine, scenario: Scenario) -> None:
+        self._machine, self._scenario = machine, scenario
+        self._kernel = machine.kernel.image
+        self._functions = {VMLINUX: [*self._kernel.sites]}
+        self._loaded: dict[str, int] = {}  # symbols of the modules so far
+        self._enabled: list[str] = []
+
+    def step(self, step: Step, key: str) -> None:
+        name, manifest = step.subject, self._machine.manifest
+        match step.action:
+            case "load":
+                self._known("module", name, manifest.modules, key)
+                self._load(name, key)
+            case "unload":
+                self._known("module", name, manifest.modules, key)
+            case "enable":
+                self._known("patch", name, manifest.patches, key)
+                self._enabled.append(name)
+                self._replacements(name, key)
+            case "disable":
+                self._known("enabled patch", name, self._enabled, key)
+            case _:
+                if name not in self._kernel.symbols:
+                    self._known("function", name, [*self._functions[VMLINUX], *self._loaded], key)
+
+    def _load(self, name: str, key: str) -> None:
+        own = name in self._scenario.modules
+        with self._at(f"modules.{name}" if own else key):
+            loader = self._machine.loader
+            image = loader.dry_run(name, loader.code_of(name), self._loaded)
+        self._functions[name] = [symbol for symbol, place in image.symbols.items() if place.size]
+        for at, call in enumerate(self._machine.manifest.modules[name].calls):
+            if call.fn not in self._kernel.symbols:
+                where = f"modules.{name}.calls[{at}].fn" if own else key
+                self._known("function", call.fn, self._functions[name], where)
+        self._loaded |= {symbol: place.address for symbol, place in image.symbols.items()}
+
+    def _replacements(self, name: str, key: str) -> None:
+        own = name in self._scenario.patches
+        with self._at(f"patches.{name}" if own else key):
+            known = self._machine.livepatch.replacements(name, len(self._enabled), self._loaded)
+        for obj, functions in self._machine.manifest.patches[name].objects.items():
+            for function, replacement in functions.items():
+                if replacement not in self._kernel.symbols:
+                    where = f"patches.{name}.objects.{obj}.{function}" if own else key
+                    self._known("replacement", replacement, known, where)
+
+    def code_of(self, name: str) -> None:
+        """Check that a module's code is there."""
+        with self._at(f"modules.{name}"):
+            self._machine.loader.code_of(name)
+
+    def patched_functions(self, name: str) -> None:
+        """Check a patch's objects, and their functions where these are known without compiling anything."""
+        for obj, functions in self._scenario.patches[name].objects.items():
+            where = f"patches.{name}.objects.{obj}"
+            self._known("object", obj, [VMLINUX, *self._machine.manifest.modules], where)
+            for function in functions if obj in self._functions else ():
+                if obj != VMLINUX or function not in self._kernel.symbols:
+                    self._known("function", function, self._functions[obj], f"{where}.{function}")
+
+    def _known(self, kind: str, name: str, known: Iterable[str], key: str) -> None:
+        names = sorted(known)
+        if name not in names:
+            raise ScenarioError(self._scenario.origin, key, str(UnknownNameError(kind, name, names)))
+
+    @contextmanager
+    def _at(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (UnknownNameError, UnreadableFileError) as error:
+            raise ScenarioError(self._scenario.origin, key, str(error)) from error

@@ -1,0 +1,82 @@
+"""When a CPU fetches the text that others have stored; the rules are in ``fetch``."""
+
+from __future__ import annotations
+
+from emu.machine.access import random_word, record_event
+from emu.machine.compiled import jit
+from emu.machine.native import Words, call4, octets, words
+from emu.machine.state import (
+    CPU_STALE,
+    CPU_STALE_RANGES,
+    CPU_TEXT_HOST,
+    CPU_UC,
+    CTL_FETCH,
+    CTL_PORT,
+    CTL_TEXT_HOST,
+    CTL_UC_CTL,
+    CTL_WINDOWS,
+    PORT_X86_64,
+    STAGE_READY,
+    STALE_OFFSET,
+    STALE_SIZE,
+    STALE_STAGE,
+    STALE_WORDS,
+    Fetch,
+)  # fmt: skip
+from emu.trace.schema import EventKind
+
+_EVENT_REFRESH = int(EventKind.REFRESH)
+_FETCH_RANDOM = int(Fetch.RANDOM)
+_REMOVE_CACHE = (1 << 30) | (2 << 26) | 9  # UC_CTL_WRITE(UC_CTL_TB_REMOVE_CACHE, 2)
+
+
+@jit
+def refresh_range(ctl: Words, cpu: Words, offset: int, size: int) -> int:
+    """Let a CPU fetch what text memory holds in a range of text offsets; return its guest address."""
+    private = octets(cpu[CPU_TEXT_HOST] + offset, size)
+    coherent = octets(ctl[CTL_TEXT_HOST] + offset, size)
+    for i in range(size):
+        private[i] = coherent[i]
+    address = offset
+    for i in range(3):
+        delta = offset - ctl[CTL_WINDOWS + 3 * i + 2]
+        if 0 <= delta < ctl[CTL_WINDOWS + 3 * i + 1]:
+            address = delta + ctl[CTL_WINDOWS + 3 * i]
+    call4(ctl[CTL_UC_CTL], cpu[CPU_UC], _REMOVE_CACHE, address, address + size)
+    return address
+
+
+@jit
+def synchronise_fetch(ctl: Words, cpu: Words) -> None:
+    """Context synchronisation: every stale range whose maintenance is complete is fetched anew."""
+    kept = 0
+    count = cpu[CPU_STALE]
+    ranges = words(cpu[CPU_STALE_RANGES], STALE_WORDS * count)
+    for i in range(count):
+        if ranges[STALE_WORDS * i + STALE_STAGE] == STAGE_READY:
+            offset = ranges[STALE_WORDS * i + STALE_OFFSET]
+            size = ranges[STALE_WORDS * i + STALE_SIZE]
+            address = refresh_range(ctl, cpu, offset, size)
+            record_event(ctl, cpu, _EVENT_REFRESH, address, size, 1)
+        else:
+            for j in range(STALE_WORDS):
+                ranges[STALE_WORDS * kept + j] = ranges[STALE_WORDS * i + j]
+            kept += 1
+    cpu[CPU_STALE] = kept
+
+
+@jit
+def leak_fetch(ctl: Words, cpu: Words) -> None:
+    """Let a CPU happen to fetch one stale byte (x86-64) or word (arm64) early, now and then."""
+    if ctl[CTL_FETCH] != _FETCH_RANDOM or random_word(ctl) & 7 != 0:
+        return
+    count = cpu[CPU_STALE]
+    ranges = words(cpu[CPU_STALE_RANGES], STALE_WORDS * count)
+    chosen = STALE_WORDS * (random_word(ctl) % count)
+    offset, size = ranges[chosen + STALE_OFFSET], ranges[chosen + STALE_SIZE]
+    unit = 4
+    if ctl[CTL_PORT] == PORT_X86_64:
+        unit = 1
+    part = random_word(ctl) % size // unit * unit
+    address = refresh_range(ctl, cpu, offset + part, unit)
+    record_event(ctl, cpu, _EVENT_REFRESH, address, unit, 0)
