@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emu.build.decode import decode_lite
-from emu.build.memory_map import DATA_BASE, TEXT_WINDOWS
+from emu.build.memory_map import DATA_BASE
 from emu.kernel.heap import Heap
 from emu.kernel.kernel import Kernel
 from emu.kernel.text_area import TextArea
@@ -77,7 +77,7 @@ class Faults:
             return self._jump(pc), [*self._freed_text(pc), *self._arrival(cpu, pc)]
         if error not in _ACCESSES:
             return f"the engine stopped with error {error}", []
-        if error == unicorn_errors.WRITE_PROT and _is_text(address):
+        if error == unicorn_errors.WRITE_PROT and text_offset(address) >= 0:
             return f"write to text at {address:#x}", ["only text pokes may change text"]
         return f"{_ACCESSES[error]} at {address:#x}", self._address(address)
 
@@ -133,7 +133,7 @@ class Faults:
             if found is not None and found.freed_at >= 0:
                 offset = address - found.address
                 return [f"use after free: {found.what}+{offset:#x}, freed at cycle {found.freed_at:_}"]
-        return ["that is text"] if _is_text(address) else []
+        return ["that is text"] if text_offset(address) >= 0 else []
 
     def _freed_text(self, pc: int) -> list[str]:
         for area in self._areas:
@@ -190,7 +190,3 @@ class Faults:
 
 def _text(instruction: tuple[int, int, str, str]) -> str:
     return f"{instruction[2]} {instruction[3]}".strip()
-
-
-def _is_text(address: int) -> bool:
-    return any(address in window for window in TEXT_WINDOWS)

@@ -159,10 +159,11 @@ def run_scenario(
                 return report
 
             steps, stopped = _play(machine, scenario, watched, run_on)
-        run = machine.finish()
+        run = machine.recording.finish()
+        facts = report_of(run)  # before anybody can replace the run
     return Outcome(
         scenario=scenario, run=run, steps=steps, stopped=stopped, bad_results=machine.bad_results(),
-        wrong_results=tuple(machine.wrong_results.noted), sites_before=before, facts=report_of(run), out=out,
+        wrong_results=tuple(machine.wrong_results.noted), sites_before=before, facts=facts, out=out,
     )  # fmt: skip
 
 

@@ -180,7 +180,9 @@ def _consistent(scenario: Scenario, origin: str) -> Scenario:
     if scenario.call_ops and PORTS[scenario.arch].tracing.ops_literal is None:
         raise ScenarioError(origin, "call_ops", f"{scenario.arch} sites carry no ops pointer")
     if scenario.far_modules and PORTS[scenario.arch].tracing.plt_entry is None:
-        problem = f"{scenario.arch} calls reach all text, so no module is far; leave it out"
+        problem = (
+            f"{scenario.arch} calls reach all text, so no module is far; choose another arch or leave it out"
+        )
         raise ScenarioError(origin, "far_modules", problem)
     return scenario
 

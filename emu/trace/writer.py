@@ -151,7 +151,7 @@ class RunWriter:
         return replace(load_run(self.directory), notes=())  # that it goes on is nothing to warn of
 
     def finish(self, changes: MetaChanges) -> Run:
-        """Complete the run, close its files and return it as loaded from them."""
+        """Complete the run and return it as loaded from its files; nobody can replace it before `close`."""
         self._require_open()
         self._require_own()
         self._meta = with_changes(self._meta, changes)
@@ -159,17 +159,18 @@ class RunWriter:
         self._calls.sync()
         self._events.sync()
         self._write_json(META_FILE, self._meta)
-        self.close()
+        self._close_files()
         return load_run(self.directory)
 
     def close(self) -> None:
-        """Close the files; a run that was not finished stays an incomplete one."""
-        self._open = False
-        self._calls.close()
-        self._events.close()
-        self._log.close()
-        self._code.close()
+        """Close the files and leave the directory; a run that was not finished stays an incomplete one."""
+        self._close_files()
         self._lock.release()
+
+    def _close_files(self) -> None:
+        self._open = False
+        for file in (self._calls, self._events, self._log, self._code):
+            file.close()
 
     def _require_open(self) -> None:
         if not self._open:

@@ -1,4 +1,4 @@
-"""``klpemu run``: what its help promises."""
+"""``klpemu run``: what its help promises, and the words of its answer."""
 
 from __future__ import annotations
 
@@ -26,3 +26,18 @@ def test_help_tells_the_default_of_every_option_that_has_one(capsys: pytest.Capt
 
 def test_the_default_schedule_of_exact_mode_is_the_one_that_help_tells() -> None:
     assert SCENARIO.with_options({"mode": "exact"}).schedule == "random"
+
+
+def test_one_is_not_several_and_every_call_is_accounted_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", "--cpus", "1", "--calls", "300"])
+    text = capsys.readouterr().out
+    calls = int(re.findall(r"^x86_64, 1 CPU, .*: (\d+) calls, [\d_]+ instructions$", text, re.M)[0])
+    audited, of_all, others = re.findall(
+        r"^ok: (\d+) of (\d+) calls audited \(the other (\d+) were still open at the end\), none inc",
+        text,
+        re.M,
+    )[0]
+
+    assert stopped.value.code == 0
+    assert calls == int(of_all) == int(audited) + int(others)

@@ -43,6 +43,7 @@ class TestBothRecorders:
             assert one.events.tobytes() == other.events.tobytes()
         assert other.complete
         assert digest_of(other) == digest_of(load_run(tmp_path)) == one.meta["digest"]
+        disk.close()
 
     def test_a_look_at_a_run_that_goes_on_does_not_change_with_it(self, tmp_path: Path) -> None:
         for recorder in (MemoryRecorder(strategies.meta()), RunWriter(tmp_path, strategies.meta())):

@@ -1,13 +1,16 @@
 """docs/trace-format.md says what the schema says."""
 
+import json
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from emu.analysis import Audit, Bounds, CallCost, Finding, Spread
+from emu.trace import CodeBlock
 from emu.trace.meta import META_FIELDS
 from emu.trace.schema import CALL_COLUMNS, CALL_FLAG_DOCS, EVENT_COLUMNS, EVENT_DOCS, Column
+from tests.trace import strategies
 
 PAGE = Path(__file__).parents[2] / "docs" / "trace-format.md"
 
@@ -52,6 +55,16 @@ def test_meta_keys_are_those_of_the_schema() -> None:
     assert body_with_head("key", "type", "meaning") == [
         [(f"`{key}`", f"`{field.type.__name__}`", field.doc) for key, field in META_FIELDS.items()]
     ]
+
+
+def test_fields_of_code_are_those_that_are_written() -> None:
+    written = json.loads(strategies.BLOCK.to_line())
+
+    (rows,) = body_with_head("field", "type", "meaning")
+    assert [row[:2] for row in rows] == [
+        (f"`{name}`", f"`{type(value).__name__}`") for name, value in written.items()
+    ]
+    assert [*written] == [field.name for field in fields(CodeBlock)]
 
 
 def test_every_figure_of_the_analysis_is_explained() -> None:

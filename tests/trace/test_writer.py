@@ -242,7 +242,8 @@ class TestTwoAtOnce:
         with RunWriter(tmp_path, strategies.meta()) as first:
             assert self.another(tmp_path) == "RunDirectoryTakenError"
             first.finish({})
-            assert self.another(tmp_path) == "no error"
+            assert self.another(tmp_path) == "RunDirectoryTakenError"
+        assert self.another(tmp_path) == "no error"
 
     def test_a_writer_that_was_killed_is_in_nobodys_way(self, tmp_path: Path) -> None:
         assert self.another(tmp_path, end="os.kill(os.getpid(), 9)") == ""
