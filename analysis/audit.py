@@ -233,7 +233,9 @@ def _rules(run: Run, notes: list[str]) -> _Rules:
                 rows[stack] = row
         return np.array([rows[stack] for stack in stacks])
 
-    certain = np.array([covers[list(phase.hooked)].any(axis=0) for phase in spans])
+    # a nop func's site may be off again: it is discarded when its patch's transition is complete
+    brings_site = covers & (targets != _OWN_SITE)
+    certain = np.array([brings_site[list(phase.hooked)].any(axis=0) for phase in spans])
     maybe_off = np.zeros((len(spans) + 1, len(sites) + 1), np.intp)
     np.cumsum(~certain, axis=0, out=maybe_off[1:])
     return _Rules(

@@ -83,7 +83,8 @@ def phases(events: NDArray[np.void], meta: Meta) -> list[Phase]:
             without = tuple(p for p in now.unpatched if p != patch)
             if kind == EventKind.ENABLE:
                 over = (patch,) if flag else (*without, patch)
-                now = turn(event, replace(now, patch=patch, unpatched=without, patched=over, hooked=without))
+                on = () if flag else without  # what it replaces goes just before it is settled
+                now = turn(event, replace(now, patch=patch, unpatched=without, patched=over, hooked=on))
             else:
                 now = turn(event, replace(now, patch=patch, unpatched=without, hooked=without))
         else:

@@ -93,7 +93,8 @@ PERCPU = Struct(
     prefix="PCPU",
     members=_words(
         "current_task preempt_count cpu_number top_of_stack scratch0 scratch1 idle_task"
-        " need_resched jiffies rcu_qs sync_ack rq self online bad_results sched_count",
+        " need_resched jiffies rcu_qs sync_ack rq self online bad_results sched_count"
+        " current_kprobe kprobe_saved_flags",
         {
             "current_task": "the task_struct that runs here",
             "preempt_count": "PREEMPT_OFFSET, HARDIRQ_OFFSET and NMI_OFFSET units; 0 = preemptible",
@@ -110,6 +111,8 @@ PERCPU = Struct(
             "online": "1 once the CPU has booted",
             "bad_results": "calls that came back with a wrong result, register or stack",
             "sched_count": "context switches",
+            "current_kprobe": "the kprobe whose handlers run here or whose instruction is stepped; 0 = none",
+            "kprobe_saved_flags": "flags (x86-64) or PSTATE (arm64) of whose instruction is stepped",
         },
     ),
 )
@@ -120,10 +123,12 @@ TASK = Struct(
     prefix="TASK",
     members=_words(
         "flags state stack sp pid cpu patch_state trace_recursion rq_next wake_at nvcsw nivcsw"
-        " pf_flags top_of_stack entry arg index work work_end work_cursor calls_done user_pc user_sp gate",
+        " pf_flags top_of_stack entry arg index work work_end work_cursor calls_done user_pc user_sp gate"
+        " request",
         {
             "flags": "thread_info.flags: TIF_* bits",
-            "state": "TASK_RUNNING, TASK_TIMED (until wake_at), TASK_ON_GATE (until *gate != 0), TASK_DEAD",
+            "state": "TASK_RUNNING, TASK_TIMED (until wake_at), TASK_ON_GATE (until *gate != 0), TASK_DEAD,"
+            " TASK_ON_GATE_INTR (until *gate != 0, or TIF_SIGPENDING), TASK_NEW (kernel_clone makes it)",
             "stack": "lowest address of the kernel stack",
             "sp": "saved stack pointer while switched out",
             "patch_state": "signed: -1 idle (undefined), 0 unpatched, 1 patched",
@@ -143,7 +148,8 @@ TASK = Struct(
             "calls_done": "calls returned",
             "user_pc": "where a user task starts",
             "user_sp": "its stack",
-            "gate": "address of the u64 that a TASK_ON_GATE sleeper waits on",
+            "gate": "address of the u64 that a TASK_ON_GATE or TASK_ON_GATE_INTR sleeper waits on",
+            "request": "1: somebody has filled in the call that it shall make next; see await_request",
         },
     )
     | {"comm": Member(0x100, "S16", "name")},
@@ -157,6 +163,8 @@ CALL_ENTRY = Struct(
         "fn": Member(0x00, "<u8", "the function to call"),
         "args": Member(0x08, "<u8", "its arguments: registers first, then stack", 10),
         "expected": Member(0x58, "<u8", "what the low 32 bits of its result must be"),
+        "result": Member(0x60, "<u8", "what the last call returned"),
+        "flags": Member(0x68, "<u8", "CALL_ANY_RESULT: do not compare the result with what is expected"),
     },
 )
 
@@ -224,9 +232,34 @@ KLP_PATCH = Struct(
         "list.prev": Member(0x18, "<u8", "global klp_patches"),
         "obj_list.next": Member(0x20, "<u8", "static and dynamic objects"),
         "obj_list.prev": Member(0x28, "<u8", "last one"),
+        "states": Member(0x30, "<u8", "array of KLP_STATE; one with id 0 ends it; 0 = none"),
         "replace": Member(0x38, "u1", "1: atomic replace"),
         "enabled": Member(0x39, "u1", "what sysfs shows"),
         "forced": Member(0x3A, "u1", "1: a transition was forced"),
+    },
+)
+
+KLP_STATE = Struct(
+    "klp_state",
+    size=0x18,
+    prefix="KLP_STATE",
+    members={
+        "id": Member(0x00, "<u8", "which system state; 0 ends the array"),
+        "version": Member(0x08, "<u4", "of the change to it"),
+        "data": Member(0x10, "<u8", "whatever the patch's callbacks keep there"),
+    },
+)
+
+KLP_SHADOW = Struct(
+    "klp_shadow",  # its data follow
+    size=0x30,
+    prefix="KLP_SHADOW",
+    members={
+        "node.next": Member(0x00, "<u8", "next in its bucket of klp_shadow_hash; 0 ends it"),
+        "node.pprev": Member(0x08, "<u8", "address of the pointer to this one; 0 = detached"),
+        "rcu_head": Member(0x10, "<u8", "unused: Rcu keeps what waits for a grace period", 2),
+        "obj": Member(0x20, "<u8", "address of the object that the data belong to; never followed"),
+        "id": Member(0x28, "<u8", "which of the object's shadow variables"),
     },
 )
 
@@ -238,6 +271,7 @@ FTRACE_OPS = Struct(
         "func": Member(0x00, "<u8", "the handler"),
         "next": Member(0x08, "<u8", "ftrace_ops_list; ftrace_list_end ends it"),
         "flags": Member(0x10, "<u8", "FTRACE_OPS_FL_*"),
+        "private": Member(0x18, "<u8", "the handler's own: of the function tracer, a trace_array"),
         "filter_hash": Member(0x20, "<u8", "address of an FTRACE_HASH; 0 = empty"),
         "trampoline": Member(0x28, "<u8", "private copy of the caller; 0 = none"),
         "trampoline_size": Member(0x30, "<u8", "bytes"),
@@ -268,18 +302,74 @@ KLP_OPS = Struct(
     },
 )
 
+KPROBE = Struct(
+    "kprobe",
+    size=0x58,
+    prefix="KPROBE",
+    members={
+        "hlist.next": Member(0x00, "<u8", "next in kprobe_table; 0 ends it"),
+        "addr": Member(0x08, "<u8", "address of the probed instruction"),
+        "pre_handler": Member(0x10, "<u8", "called before: (kprobe, regs) -> 0, or not if it changed regs"),
+        "post_handler": Member(0x18, "<u8", "called behind it: (kprobe, regs, 0); 0 = none"),
+        "flags": Member(0x20, "<u8", "KPROBE_FLAG_*"),
+        "nmissed": Member(0x28, "<u8", "hits that came while this CPU was busy with a kprobe"),
+        "ainsn.insn": Member(0x30, "<u8", "copy of it, stepped for the post handler; 0 = there is none"),
+        "ainsn.trap": Member(0x38, "<u8", "the breakpoint behind that copy"),
+        "ainsn.plain": Member(0x40, "<u8", "copy that is stepped where no handler is to follow"),
+        "ainsn.plain_trap": Member(0x48, "<u8", "the breakpoint behind that one"),
+        "ainsn.behind": Member(0x50, "<u8", "address behind the probed instruction"),
+    },
+)
+
+TRACE_ARRAY = Struct(
+    "trace_array",
+    size=0x28,
+    prefix="TRACE_ARRAY",
+    members={
+        "function_enabled": Member(0x00, "<u8", "0: the function tracer writes nothing"),
+        "record_disabled": Member(0x08, "<u8", "not 0: the ring buffer takes nothing"),
+        "written": Member(0x10, "<u8", "entries ever written: the trace clock"),
+        "mask": Member(0x18, "<u8", "number of entries in the ring, a power of two, less 1"),
+        "entries": Member(0x20, "<u8", "address of the ring: TRACE_ENTRY"),
+    },
+)
+
+TRACE_ENTRY = Struct(
+    "ftrace_entry",
+    size=0x40,
+    prefix="TRACE_ENTRY",
+    members=_words(
+        "seq ip parent_ip pid cpu irqs_off need_resched preempt_count",
+        {
+            "seq": "trace_array.written with this entry; 0 while it is being written",
+            "ip": "the site that was called",
+            "parent_ip": "where the call returns to",
+            "pid": "of the task",
+            "cpu": "number of the CPU",
+            "irqs_off": "1: interrupts were off",
+            "need_resched": "1: the CPU was to schedule",
+            "preempt_count": "as the traced function had it",
+        },
+    ),
+)
+
 CONSTANTS: dict[str, int] = {
     # thread_info.flags bit numbers. Source: arch/x86/include/asm/thread_info.h (6.1)
+    "TIF_SIGPENDING": 2,
     "TIF_PATCH_PENDING": 13,
     # preempt_count units. Source: include/linux/preempt.h
     "PREEMPT_OFFSET": 0x1,
     "HARDIRQ_OFFSET": 0x10000,
     "NMI_OFFSET": 0x100000,
-    # task_struct.state (ours: a miniature needs four)
+    # task_struct.state (ours: a miniature needs six)
     "TASK_RUNNING": 0,
     "TASK_TIMED": 1,
     "TASK_ON_GATE": 2,
     "TASK_DEAD": 3,
+    "TASK_ON_GATE_INTR": 4,
+    "TASK_NEW": 5,
+    # call_entry.flags
+    "CALL_ANY_RESULT": 0x1,
     # Source: include/linux/sched.h
     "PF_IDLE": 0x2,
     "PF_KTHREAD": 0x200000,
@@ -292,12 +382,16 @@ CONSTANTS: dict[str, int] = {
     "TRACE_IRQ_BIT": 1,
     "TRACE_NORMAL_BIT": 3,
     "TRACE_TRANSITION_BIT": 4,
+    # kprobe.flags. Source: include/linux/kprobes.h
+    "KPROBE_FLAG_GONE": 0x1,
+    "KPROBE_FLAG_DISABLED": 0x2,
+    "KPROBE_FLAG_FTRACE": 0x8,
 }
 """Constants that assembly and Python share, by the kernel's names."""
 
 GUEST_STRUCTS = (
-    PERCPU, TASK, CALL_ENTRY, LIST_HEAD, KLP_FUNC, KLP_OBJECT, KLP_PATCH, FTRACE_OPS, FTRACE_HASH,
-    KLP_OPS,
+    PERCPU, TASK, CALL_ENTRY, LIST_HEAD, KLP_FUNC, KLP_OBJECT, KLP_PATCH, KLP_STATE, KLP_SHADOW,
+    FTRACE_OPS, FTRACE_HASH, KLP_OPS, KPROBE, TRACE_ARRAY, TRACE_ENTRY,
 )  # fmt: skip
 """Layouts every port shares; pt_regs and ftrace_regs live in ``emu.arch.<port>``."""
 

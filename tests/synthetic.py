@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from emu.arch import Port
 from emu.arch.arm64 import port as arm64
@@ -12,6 +14,7 @@ from emu.ftrace import Ftrace, FtraceOps
 from emu.kernel.kallsyms import Kallsyms, Symbol
 from emu.kernel.modules import Module, Modules
 from emu.kernel.rcu import Rcu
+from emu.kernel.tasks import Task
 from emu.livepatch import Livepatch
 from emu.machine.memory import Memory
 from emu.structs import FTRACE_OPS
@@ -24,6 +27,21 @@ VARIABLES = {
     "klp_ops_list": 0x10, "klp_target_state": 8, "function_trace_op": 8, "ftrace_ops_list": 8,
     "ftrace_list_end": FTRACE_OPS.size, "bp_desc": 0x10 + 3 * 0x18, "static_ops": FTRACE_OPS.size,
 }  # fmt: skip
+
+
+class NoTasks:
+    """A scheduler without tasks: every transition completes at once."""
+
+    def processes(self) -> Iterator[Task]:
+        """Nobody."""
+        return iter(())
+
+    idle_tasks = processes
+
+    def _never(self, *_args: object) -> Any:
+        raise AssertionError("there is no task to ask about")
+
+    view = is_running = stack = task_call_func = set_flag = clear_flag = wake_up_if_idle = signal = _never
 
 
 @dataclass
@@ -118,7 +136,10 @@ class Kernel:
             text_alloc=self.text.allocate, text_free=self.text.release, call_ops=call_ops,
         )  # fmt: skip
         assert self.ftrace.ftrace_init(kernel.sites) == 0
-        self.livepatch = Livepatch(self.guest, self.ftrace, self.kallsyms, self.modules, debug=debug)
+        self.livepatch = Livepatch(
+            self.guest, self.ftrace, self.kallsyms, self.modules,
+            sched=NoTasks(), retry=lambda _work: None, debug=debug,
+        )  # fmt: skip
         self.stubs = kernel.known
         self.load_module("victim", MODULES.base, ("vic_alpha", "vic_beta", "vic_dup", "vic_dup"))
 
@@ -130,7 +151,7 @@ class Kernel:
         for function in functions:
             if self.port.name == "arm64" or base < FAR_MODULES.base:
                 text.function(function)
-        self.modules.add(Module(name=name, base=base, size=0x1000, plt=base if plt else 0))
+        self.modules.add(Module(name=name, base=base, size=0x1000, plt=base if plt else 0, klp_alive=True))
         self.kallsyms.add(name, text.symbols)
         return self.ftrace.ftrace_module_init(name, text.sites)
 

@@ -43,6 +43,8 @@ __schedule:
 	b.eq	.Ltimed
 	cmp	x14, #TASK_ON_GATE
 	b.eq	.Lgate
+	cmp	x14, #TASK_ON_GATE_INTR
+	b.eq	.Lgate_or_signal
 .Lnot_runnable:
 	cmp	x13, x12
 	b.ne	.Lnext_task			// the cursor itself comes last
@@ -55,6 +57,9 @@ __schedule:
 	cmp	x15, x16
 	b.hi	.Lnot_runnable
 	b	.Lwake
+.Lgate_or_signal:
+	ldr	x15, [x13, #TASK_FLAGS]
+	tbnz	x15, #TIF_SIGPENDING, .Lwake
 .Lgate:
 	ldr	x15, [x13, #TASK_GATE]
 	ldar	x15, [x15]

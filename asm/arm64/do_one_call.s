@@ -78,9 +78,13 @@ do_one_call:
 	eor	x13, x13, x27
 	orr	x12, x12, x13
 	ldr	x9, [x29, #FRAME_ENTRY]		// the call_entry again
+	str	x0, [x9, #CALL_RESULT]
+	ldr	x13, [x9, #CALL_FLAGS]
+	cbnz	x13, .Lany			// CALL_ANY_RESULT
 	ldr	w13, [x9, #CALL_EXPECTED]	// low half: the upper one tells who answered
 	eor	w13, w13, w0
 	orr	x12, x12, x13
+.Lany:
 	mrs	x9, tpidr_el1
 	cbnz	x12, .Lbad
 .Lcounted:

@@ -25,6 +25,16 @@ exit_to_user_mode:
 	bl	klp_update_patch_state
 	b	.Lagain
 .Lpatch_state_is_right:
+	tbz	x10, #TIF_SIGPENDING, .Lno_signal
+	mov	x13, #0x1			// a fake one: it has done its work
+	lsl	x13, x13, #TIF_SIGPENDING
+	add	x10, x0, #TASK_FLAGS
+.Lclear_signal:
+	ldxr	x11, [x10]
+	bic	x11, x11, x13
+	stxr	w12, x11, [x10]
+	cbnz	w12, .Lclear_signal
+.Lno_signal:
 	ldr	x10, [x9, #PCPU_NEED_RESCHED]
 	cbz	x10, .Ldone
 	bl	schedule

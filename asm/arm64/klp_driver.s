@@ -18,10 +18,14 @@ klp_driver:
 	mov	x0, #0x2			// unless the machine answers: nothing to do
 	bl	klpemu_step
 	cbz	x0, .Lagain			// there is more to play
-	cmp	x0, #0x2
-	b.ne	.Lgive_way			// not ready: others first
 	mrs	x9, tpidr_el1
 	ldr	x9, [x9, #PCPU_CURRENT_TASK]
+	cmp	x0, #0x1
+	b.eq	.Lgive_way			// not ready: others first
+	cmp	x0, #0x3
+	b.eq	.Lcall
+	cmp	x0, #0x4
+	b.eq	.Lsleep
 	movz	x10, #klp_driver_gate_LO16
 	movk	x10, #klp_driver_gate_HI16, lsl #0x10
 	str	x10, [x9, #TASK_GATE]		// before the state: we may be preempted right behind that
@@ -29,4 +33,12 @@ klp_driver:
 	str	x10, [x9, #TASK_STATE]
 .Lgive_way:
 	bl	schedule
+	b	.Lagain
+.Lsleep:
+	mov	x10, #TASK_TIMED		// until wake_at, which the machine has set
+	str	x10, [x9, #TASK_STATE]
+	b	.Lgive_way
+.Lcall:
+	ldr	x0, [x9, #TASK_WORK]		// one call, which the machine has filled in
+	bl	do_one_call
 	b	.Lagain

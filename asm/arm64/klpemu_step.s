@@ -3,7 +3,8 @@
  *
  * reached   by calls from klp_driver; the machine listens here
  * in        nothing
- * out       x0   set by the machine: 0 call again, 1 not ready, 2 nothing to do
+ * out       x0   set by the machine: 0 call again, 1 not ready, 2 nothing to do,
+ *           3 make the call at current.work, 4 sleep until current.wake_at
  * clobbers  nothing
  * stack     none
  * ordering  what the operation says

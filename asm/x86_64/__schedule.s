@@ -37,7 +37,12 @@ __schedule:
 	cmp	rax, TASK_TIMED
 	je	.Ltimed
 	cmp	rax, TASK_ON_GATE
+	je	.Lgate
+	cmp	rax, TASK_ON_GATE_INTR
 	jne	.Lskip				# dead
+	bt	qword ptr [rcx + TASK_FLAGS], TIF_SIGPENDING
+	jc	.Lwake
+.Lgate:
 	mov	rax, [rcx + TASK_GATE]
 	cmp	qword ptr [rax], 0x0
 	jne	.Lwake

@@ -90,8 +90,13 @@ do_one_call:
 	xor	r15, rsi
 	or	r8, r15
 	mov	rsi, [rsp + FRAME_ENTRY]
+	mov	[rsi + CALL_RESULT], rax
+	cmp	qword ptr [rsi + CALL_FLAGS], CALL_ANY_RESULT
+	je	.Lany
 	xor	eax, dword ptr [rsi + CALL_EXPECTED]	# 32 bits: a replacement signs the upper half
 	or	r8, rax
+.Lany:
+	test	r8, r8
 	jnz	.Lbad
 .Lcounted:
 	inc	qword ptr [rdx + TASK_CALLS_DONE]

@@ -26,6 +26,10 @@ exit_to_user_mode:
 	mov	rdi, r12
 	call	klp_update_patch_state		# the kernel stack is empty but for this exit
 .Lpatched:
+	bt	qword ptr [r12 + TASK_FLAGS], TIF_SIGPENDING
+	jnc	.Lno_signal
+	lock btr	qword ptr [r12 + TASK_FLAGS], TIF_SIGPENDING	# a fake one: it has done its work
+.Lno_signal:
 	cmp	qword ptr [rbx + PCPU_NEED_RESCHED], 0x0
 	je	.Ldone
 	call	schedule

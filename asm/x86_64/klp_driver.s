@@ -12,6 +12,8 @@
  */
 	.set	STEP_AGAIN, 0x0
 	.set	STEP_NOT_READY, 0x1
+	.set	STEP_CALL, 0x3
+	.set	STEP_SLEEP, 0x4
 	.global	klp_driver
 klp_driver:
 	push	rbp
@@ -26,9 +28,20 @@ klp_driver:
 	je	.Lstep
 	cmp	eax, STEP_NOT_READY
 	je	.Lyield				# stays runnable
+	cmp	eax, STEP_CALL
+	je	.Lcall
+	cmp	eax, STEP_SLEEP
+	je	.Lsleep
 	mov	eax, klp_driver_gate
 	mov	[rbx + TASK_GATE], rax		# before the state: preempted in between, the gate is known
 	mov	qword ptr [rbx + TASK_STATE], TASK_ON_GATE
 .Lyield:
 	call	schedule
+	jmp	.Lstep
+.Lsleep:
+	mov	qword ptr [rbx + TASK_STATE], TASK_TIMED	# until wake_at, which the machine has set
+	jmp	.Lyield
+.Lcall:
+	mov	rdi, [rbx + TASK_WORK]		# one call, which the machine has filled in
+	call	do_one_call
 	jmp	.Lstep

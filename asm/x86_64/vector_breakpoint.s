@@ -1,10 +1,10 @@
 /*
- * vector_breakpoint: int3, which stands where text is being poked
+ * vector_breakpoint: int3, which stands where text is being poked, and for kprobes
  *
  * reached   by the machine; ss, rsp, rflags, cs, rip (behind the int3) pushed, interrupts off
  * in        gs base  percpu
- * out       as if the emulated instruction had run: rip, and for a call also rsp and the
- *           word it points at; every other register as it was
+ * out       of a poke: as if the emulated instruction had run: rip, and for a call also rsp and the
+ *           word it points at; every other register as it was. Of a kprobe: as pt_regs says
  * clobbers  nothing
  * stack     a gap of 5 words, then PTREGS_SIZE bytes
  * ordering  iretq serialises: the CPU fetches what text_poke_sync waits for
@@ -42,6 +42,11 @@ vector_breakpoint:
 	add	qword ptr [rbx + PCPU_PREEMPT_COUNT], NMI_OFFSET
 	mov	rdi, rsp
 	call	poke_int3_handler
+	test	eax, eax
+	jnz	.Lhandled
+	mov	rdi, rsp
+	call	kprobe_int3_handler
+.Lhandled:
 	sub	qword ptr [rbx + PCPU_PREEMPT_COUNT], NMI_OFFSET
 	test	eax, eax
 	jz	.Lunexpected
@@ -65,4 +70,4 @@ vector_breakpoint:
 	.global	__bug_unexpected_int3
 __bug_unexpected_int3:
 .Lunexpected:
-	ud2					# nobody is poking this address: stale or stray text
+	ud2					# nobody pokes or probes this address: stale or stray text

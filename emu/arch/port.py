@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emu.arch.probing import Probing
 from emu.arch.tracing import Tracing
 from emu.structs import Struct
 
@@ -86,6 +87,7 @@ class Port:
         halting: mnemonics that stop a CPU until an interrupt.
         equates: assembler constants of this port.
         tracing: how ftrace is wired: text pokes, private trampolines, PLT entries.
+        probing: how kprobes are taken.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Port:
     shadowing: frozenset[str]
     equates: dict[str, int]
     tracing: Tracing
+    probing: Probing
 
     def trap_fill(self, size: int) -> NDArray[np.uint8]:
         """Return ``size`` bytes of trap instructions, shape ``(size,)``, uint8."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emu.arch.port import Port
 from emu.build.asm.assembler import Unit
-from emu.build.assembly_files import read_units
+from emu.build.assembly_files import AS_THEY_ARE, Exchanged, read_units
 from emu.build.elf.errors import one_line
 from emu.build.toolchain import EntryScheme, compile_object
 from emu.errors import EmuError
@@ -104,7 +104,14 @@ Code = tuple[Unit, ...] | ElfCode
 """Code that is ready to be placed."""
 
 
-def read_code(port: Port, source: CodeSource, constants: Mapping[str, int], *, entry: EntryScheme) -> Code:
+def read_code(
+    port: Port,
+    source: CodeSource,
+    constants: Mapping[str, int],
+    *,
+    entry: EntryScheme,
+    exchanged: Exchanged = AS_THEY_ARE,
+) -> Code:
     """Return the code that ``source`` means on ``port``, compiled if need be.
 
     Args:
@@ -112,6 +119,7 @@ def read_code(port: Port, source: CodeSource, constants: Mapping[str, int], *, e
         source: where it is.
         constants: macros for a compiler, besides those of the source itself.
         entry: how traced functions begin when the source does not say.
+        exchanged: files of a folder that others take the place of.
 
     Raises:
         UnreadableFileError: a file is missing or forbidden.
@@ -121,7 +129,7 @@ def read_code(port: Port, source: CodeSource, constants: Mapping[str, int], *, e
     match source:
         case AssemblyFolder():
             names = None if source.names is None else [f"{name}.s" for name in source.names]
-            return tuple(read_units(port, source.folder, names))
+            return tuple(read_units(port, source.folder, names, exchanged=exchanged))
         case AssemblyText():
             return source.units
         case ObjectFile():

@@ -11,6 +11,8 @@ VMLINUX = "vmlinux"
 """What patches call the kernel itself, among the objects that they patch."""
 MOST_ARGUMENTS = 10
 """Arguments of a call. Source: docs/guest-kernel.md, do_one_call."""
+CALLBACKS = ("pre_patch", "post_patch", "pre_unpatch", "post_unpatch")
+"""What an object of a patch may have, in the order they are called. Source: struct klp_callbacks (6.1)."""
 BUFFER = "buffer"
 """Stands for the address of ``call_buffer`` among the arguments of a call."""
 
@@ -32,28 +34,86 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleSource:
-    """A loadable module: its code, and the calls that workers make while it is loaded."""
+    """A loadable module.
+
+    Args:
+        name: of it.
+        code: of it.
+        calls: what workers call while it is loaded.
+        variables: bytes of each variable, zeroed when it is loaded; code other than ours has its own.
+    """
 
     name: str
     code: CodeSource
     calls: tuple[Call, ...] = ()
+    variables: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateSource:
+    """A system state that a patch changes, and the version of its change."""
+
+    id: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackSource:
+    """The callbacks of one object of a patch.
+
+    Args:
+        names: which of `CALLBACKS` there are.
+        pre_patch_returns: 0, or the negative errno with which pre_patch refuses the patch.
+    """
+
+    names: tuple[str, ...]
+    pre_patch_returns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchSource:
-    """A patch module: object -> function -> replacement symbol, and its code.
+    """A patch module.
 
-    ``code`` None: the replacements that ship with klpemu, ``asm/<port>/replacement``.
+    Args:
+        name: of it.
+        objects: object -> function -> replacement symbol, in the order of the patch's arrays. One of several
+            functions of a name is spelled as in sysfs, ``vic_dup,2``: see `function_position`.
+        code: of it; None: the replacements that ship with klpemu, ``asm/<port>/replacement``.
+        replace: it takes the place of every patch before it.
+        states: system states it changes.
+        callbacks: object -> its callbacks; an object may have callbacks and no functions.
     """
 
     name: str
     objects: Mapping[str, Mapping[str, str]]
     code: CodeSource | None = None
+    replace: bool = False
+    states: tuple[StateSource, ...] = ()
+    callbacks: Mapping[str, CallbackSource] = field(default_factory=dict)
+
+
+def function_position(spelled: str) -> tuple[str, int]:
+    """Return the name of a function and which one of that name is meant, 0 where nothing says so.
+
+    >>> function_position("vic_dup,2"), function_position("vic_alpha")
+    (('vic_dup', 2), ('vic_alpha', 0))
+    """
+    name, _, position = spelled.partition(",")
+    return name, int(position or 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What an image consists of."""
+    """What an image consists of.
+
+    Args:
+        name, description: for people.
+        origin: how messages name it.
+        variables: bytes of each kernel variable.
+        calls: what workers call.
+        modules, patches: by name.
+        sources: files of ``asm/<port>``, of the kernel or a module -> the file of there that takes its place.
+    """
 
     name: str
     description: str
@@ -62,6 +122,7 @@ class Manifest:
     calls: tuple[Call, ...]
     modules: dict[str, ModuleSource] = field(default_factory=dict)
     patches: dict[str, PatchSource] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def extended(self, modules: Mapping[str, ModuleSource], patches: Mapping[str, PatchSource]) -> Manifest:
         """Return this manifest with more modules and patches; those of the same name are replaced."""

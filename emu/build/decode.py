@@ -68,16 +68,33 @@ def decode(port: Port, code: bytes, address: int) -> list[Instruction]:
     >>> [i.text for i in decode(port_named("x86_64"), bytes.fromhex("e8fb0f0000c3"), 0x1000)]
     ['call 0x2000', 'ret']
     """
+    return [_instruction(insn) for insn in _decoder(port.name, True).disasm(bytes(code), address)]
+
+
+def decode_writes(port: Port, code: bytes, address: int) -> list[tuple[Instruction, frozenset[str]]]:
+    """Return what `decode` does, each instruction with the registers that it is known to write.
+
+    Names are Capstone's, of the width that is written. Some only implied are missing: RAX of CMPXCHG.
+
+    >>> from emu.arch.registry import port_named
+    >>> [(i.text, sorted(w)) for i, w in decode_writes(port_named("x86_64"), bytes.fromhex("5d31c0"), 0x1000)]
+    [('pop rbp', ['rbp', 'rsp']), ('xor eax, eax', ['eax', 'rflags'])]
+    """
+    decoder = _decoder(port.name, True)
     return [
-        Instruction(
-            address=insn.address,
-            size=insn.size,
-            mnemonic=insn.mnemonic,
-            operands=insn.op_str,
-            groups=frozenset(_GROUPS[group] for group in insn.groups if group in _GROUPS),
-        )
-        for insn in _decoder(port.name, True).disasm(bytes(code), address)
+        (_instruction(insn), frozenset(map(insn.reg_name, insn.regs_access()[1])))
+        for insn in decoder.disasm(bytes(code), address)
     ]
+
+
+def _instruction(insn: capstone.CsInsn) -> Instruction:
+    return Instruction(
+        address=insn.address,
+        size=insn.size,
+        mnemonic=insn.mnemonic,
+        operands=insn.op_str,
+        groups=frozenset(_GROUPS[group] for group in insn.groups if group in _GROUPS),
+    )
 
 
 def decode_lite(port: Port, code: bytes, address: int, *, count: int = 0) -> list[tuple[int, int, str, str]]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 
 import numpy as np
 
 from emu.arch.port import Port
 from emu.build.asm.assembler import Symbol, Unit, assemble
-from emu.build.assembly_files import read_units
+from emu.build.assembly_files import check_exchanged, read_units
 from emu.build.contents import Manifest
 from emu.build.memory_map import KERNEL_DATA, KERNEL_TEXT, USER_TEXT, Area
 from emu.errors import EmuError
@@ -19,9 +20,15 @@ from emu.structs import shared_equates
 ENGINE_RESERVED = 0x100
 """Bytes at the start of kernel data that the engine keeps its descriptor table in."""
 
+_ROOM_BEHIND = 0x4000
+"""Bytes that kernel variables leave for the ``__mcount_loc`` table."""
+
 SITE_PREFIX, WARN_PREFIX, BUG_PREFIX = "__mcount_loc_", "__warn_", "__bug_"
 MARKS = (SITE_PREFIX, WARN_PREFIX, BUG_PREFIX)
 """What the labels begin with that are for the build, not for the kernel's symbol table."""
+
+_NUMBERED = re.compile(r"(.+)__[1-9][0-9]*")
+"""Labels of a module's static functions of one name: ``vic_dup__1``, ``vic_dup__2``."""
 
 
 class ImageTooLargeError(EmuError):
@@ -43,9 +50,9 @@ class Image:
         name: of the image or module.
         text: (address, code) pieces, never overlapping.
         data: (address, content) pieces.
-        symbols: functions, inner labels, variables.
+        symbols: functions, inner labels, variables, by a key of their own; several may share a name.
         mcount_loc: address and number of entries of the ``__mcount_loc`` table.
-        sites: address of each entry site by the function's name.
+        sites: address of each entry site by the function's key.
         traps: (address, place, is_bug) of each ``__warn_`` and ``__bug_`` label.
         lines: (address, file, line) of each instruction, ascending.
     """
@@ -80,17 +87,21 @@ def build_kernel(port: Port, manifest: Manifest) -> Image:
     """Assemble the kernel that ``manifest`` describes and place it by the memory map.
 
     Raises:
-        EmuError: a source is not assemblable, or something does not fit.
+        EmuError: a source does not exist or is not assemblable, or something does not fit.
     """
-    variables = _place_variables(manifest)
+    variables_at = KERNEL_DATA.base + ENGINE_RESERVED
+    variables, table_at = _place_variables(manifest.variables, variables_at)
+    if table_at + _ROOM_BEHIND > KERNEL_DATA.end:
+        raise ImageTooLargeError(manifest.name, KERNEL_DATA, table_at - KERNEL_DATA.base)
     equates = port_equates(port) | {name: symbol.address for name, symbol in variables.items()}
     order = (files("emu") / "asm" / port.name / "order.txt").read_text(encoding="utf-8").split()
     user = assemble(port, read_units(port, "user"), base=USER_TEXT.base, equates=equates)
     equates |= {name: symbol.address for name, symbol in user.symbols.items()}
-    kernel = assemble(port, read_units(port, "", order), base=KERNEL_TEXT.base, equates=equates)
+    check_exchanged(port, manifest.sources)
+    units = read_units(port, "", order, exchanged=manifest.sources)
+    kernel = assemble(port, units, base=KERNEL_TEXT.base, equates=equates)
     if len(kernel.code) > KERNEL_TEXT.size:
         raise ImageTooLargeError(manifest.name, KERNEL_TEXT, len(kernel.code))
-    table_at = max(symbol.address + symbol.size for symbol in variables.values())
     sites = site_addresses(kernel.symbols)
     return Image(
         name=manifest.name,
@@ -113,6 +124,7 @@ def build_module(
     data_base: int,
     externs: Mapping[str, int],
     constants: Mapping[str, int] | None = None,
+    variables: Mapping[str, int] | None = None,
 ) -> Image:
     """Assemble a module at its place.
 
@@ -121,33 +133,45 @@ def build_module(
         name: of the module.
         units: its sources.
         text_base: where its code goes.
-        data_base: where its only data goes, the ``__mcount_loc`` table.
+        data_base: where its data go: variables, then the ``__mcount_loc`` table.
         externs: addresses of what it may refer to.
         constants: further equates, e.g. ``KLP_VERSION``.
+        variables: bytes of each of its variables, which begin as zeros.
     """
+    own, table_at = _place_variables(variables or {}, data_base)
     equates = {**port_equates(port), **externs, **(constants or {})}
+    equates |= {key: symbol.address for key, symbol in own.items()}
     module = assemble(port, units, base=text_base, equates=equates)
     sites = site_addresses(module.symbols)
+    data = [(data_base, bytes(table_at - data_base))] if own else []
+    data += [(table_at, site_table(sites.values()))] if sites else []
     return Image(
         name=name,
         text=((module.base, module.code),),
-        data=((data_base, site_table(sites.values())),) if sites else (),
-        symbols=module.symbols,
-        mcount_loc=(data_base, len(sites)),
+        data=tuple(data),
+        symbols=_as_listed(module.symbols) | own,
+        mcount_loc=(table_at, len(sites)),
         sites=sites,
         traps=trap_places(module.symbols),
         lines=tuple(module.lines),
     )
 
 
-def _place_variables(manifest: Manifest) -> dict[str, Symbol]:
-    symbols, at = {}, KERNEL_DATA.base + ENGINE_RESERVED
-    for name, size in manifest.variables.items():
+def _place_variables(variables: Mapping[str, int], at: int) -> tuple[dict[str, Symbol], int]:
+    """Return variables placed one behind the other from ``at``, and where the next one would go."""
+    symbols = {}
+    for name, size in variables.items():
         symbols[name] = Symbol(name=name, address=at, size=size, unit="variables")
         at += -(-size // 0x40) * 0x40  # a cache line of its own
-    if at + 0x4000 > KERNEL_DATA.end:
-        raise ImageTooLargeError(manifest.name, KERNEL_DATA, at - KERNEL_DATA.base)
-    return symbols
+    return symbols, at
+
+
+def _as_listed(symbols: Mapping[str, Symbol]) -> dict[str, Symbol]:
+    """Return a module's symbols under the names that kallsyms lists: ``f`` for labels ``f__1``, ``f__2``."""
+    return {
+        label: replace(symbol, name=found[1]) if (found := _NUMBERED.fullmatch(label)) else symbol
+        for label, symbol in symbols.items()
+    }
 
 
 def site_addresses(symbols: Mapping[str, Symbol]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,13 +10,29 @@ from importlib.resources import files
 from pathlib import Path
 
 from emu.build.code_source import AssemblyFolder, CodeSource, ObjectFile, SourceFile
-from emu.build.contents import BUFFER, MOST_ARGUMENTS, VMLINUX, Call, Manifest, ModuleSource, PatchSource
+from emu.build.contents import (
+    BUFFER,
+    CALLBACKS,
+    MOST_ARGUMENTS,
+    VMLINUX,
+    Call,
+    CallbackSource,
+    Manifest,
+    ModuleSource,
+    PatchSource,
+    StateSource,
+)
 from emu.build.toolchain import EntryScheme
 from emu.errors import EmuError, UnknownNameError
 
-_KNOWN = ("name", "description", "base", "variables", "calls", "modules", "patches")
+_KNOWN = ("name", "description", "base", "variables", "calls", "modules", "patches", "sources")
 _CODE = ("folder", "object", "source")
 _OF_SOURCE = ("entry", "defines")
+_OF_OBJECT = ("callbacks", "pre_patch_returns")
+"""Keys of an object of a patch that are no functions."""
+_FUNCTION = re.compile(r"[^,]+(,[1-9][0-9]{0,8})?")
+_RETURNS = range(-4095, 1)
+"""Of pre_patch: an errno, as the kernel's IS_ERR_VALUE understands it, or 0."""
 
 
 class ManifestError(EmuError):
@@ -69,10 +86,11 @@ def parse_manifest(text: str, *, origin: str, folder: Path = Path()) -> Manifest
         name=name,
         description=str(table.get("description", "")),
         origin=origin,
-        variables=_variables(table.get("variables", {}), origin),
+        variables=_variables(table.get("variables", {}), origin, "variables"),
         calls=_calls(table.get("calls", []), origin, "calls"),
         modules=parse_modules(table.get("modules", {}), origin=origin, folder=folder),
         patches=parse_patches(table.get("patches", {}), origin=origin, folder=folder),
+        sources=_sources(table.get("sources", {}), origin),
     )
     return own if base is None else _on_top(load_manifest(base), own)
 
@@ -84,6 +102,7 @@ def _on_top(base: Manifest, own: Manifest) -> Manifest:
         calls=base.calls + own.calls,
         modules=base.modules | own.modules,
         patches=base.patches | own.patches,
+        sources={**base.sources, **own.sources},
     )
 
 
@@ -92,11 +111,15 @@ def parse_modules(rows: object, *, origin: str, folder: Path) -> dict[str, Modul
     found = {}
     for name, value in _tables(rows, origin, "modules").items():
         where = f"modules.{name}"
-        _only_known(value, (*_CODE, *_OF_SOURCE, "calls"), origin, f"{where}.")
+        _only_known(value, (*_CODE, *_OF_SOURCE, "calls", "variables"), origin, f"{where}.")
+        code = _code(value, origin, where, folder) or AssemblyFolder(folder=name)
+        if "variables" in value and not isinstance(code, AssemblyFolder):
+            raise ManifestError(origin, f"{where}.variables", "are for a folder alone")
         found[name] = ModuleSource(
             name=name,
-            code=_code(value, origin, where, folder) or AssemblyFolder(folder=name),
+            code=code,
             calls=_calls(value.get("calls", []), origin, f"{where}.calls"),
+            variables=_variables(value.get("variables", {}), origin, f"{where}.variables"),
         )
     return found
 
@@ -106,11 +129,19 @@ def parse_patches(rows: object, *, origin: str, folder: Path) -> dict[str, Patch
     found = {}
     for name, value in _tables(rows, origin, "patches").items():
         where = f"patches.{name}"
-        _only_known(value, (*_CODE, *_OF_SOURCE, "objects"), origin, f"{where}.")
+        _only_known(value, (*_CODE, *_OF_SOURCE, "objects", "replace", "states"), origin, f"{where}.")
+        tables = _object_tables(value.get("objects"), origin, where)
+        replaces = value.get("replace", False)
+        if not isinstance(replaces, bool):
+            raise ManifestError(origin, f"{where}.replace", f"must be true or false, not {replaces!r}")
+        callbacks = {key: _callbacks(row, origin, f"{where}.objects.{key}") for key, row in tables.items()}
         found[name] = PatchSource(
             name=name,
-            objects=_objects(value.get("objects"), origin, where),
+            objects={key: _functions(row, origin, f"{where}.objects.{key}") for key, row in tables.items()},
             code=_code(value, origin, where, folder),
+            replace=replaces,
+            states=_states(value.get("states", []), origin, f"{where}.states"),
+            callbacks={key: source for key, source in callbacks.items() if source is not None},
         )
     return found
 
@@ -175,12 +206,18 @@ def _defines(value: object, origin: str, key: str) -> dict[str, int | str]:
     return dict(value)
 
 
-def _variables(table: object, origin: str) -> dict[str, int]:
+def _sources(table: object, origin: str) -> dict[str, str]:
+    if not isinstance(table, dict) or not all(isinstance(path, str) for path in table.values()):
+        raise ManifestError(origin, "sources", "must be a table of file = file that takes its place")
+    return dict(table)
+
+
+def _variables(table: object, origin: str, key: str) -> dict[str, int]:
     if not isinstance(table, dict):
-        raise ManifestError(origin, "variables", "must be a table of name = bytes")
+        raise ManifestError(origin, key, "must be a table of name = bytes")
     for name, size in table.items():
         if type(size) is not int or not 0 < size <= 0x4000:
-            raise ManifestError(origin, f"variables.{name}", f"must be 1 to 0x4000 bytes, not {size!r}")
+            raise ManifestError(origin, f"{key}.{name}", f"must be 1 to 0x4000 bytes, not {size!r}")
     return dict(table)
 
 
@@ -206,15 +243,54 @@ def _call(row: object, origin: str, where: str) -> Call:
     return Call(fn=fn, args=tuple(args), expected=expected)
 
 
-def _objects(value: object, origin: str, where: str) -> dict[str, dict[str, str]]:
+def _object_tables(value: object, origin: str, where: str) -> dict[str, dict[str, object]]:
     if not isinstance(value, dict) or not value:
         raise ManifestError(origin, where, "needs objects.<object>.<function> = <replacement>")
-    for name, functions in value.items():
-        key = f"{where}.objects.{name}"
-        if not isinstance(functions, dict) or not functions:
-            raise ManifestError(origin, key, "must map functions to replacements")
-        for function, replacement in functions.items():
-            if not isinstance(replacement, str) or not replacement:
-                problem = f"must name the replacement, not {replacement!r}"
-                raise ManifestError(origin, f"{key}.{function}", problem)
-    return {name: dict(functions) for name, functions in value.items()}
+    for name, row in value.items():
+        if not isinstance(row, dict) or not row:
+            raise ManifestError(origin, f"{where}.objects.{name}", "must map functions to replacements")
+    return value
+
+
+def _functions(row: Mapping[str, object], origin: str, where: str) -> dict[str, str]:
+    """Return the replacement of each function of an object."""
+    found = {}
+    for function, replacement in row.items():
+        if function in _OF_OBJECT:
+            continue
+        key = f"{where}.{function}"
+        if not isinstance(replacement, str) or not replacement:
+            raise ManifestError(origin, key, f"must name the replacement, not {replacement!r}")
+        if not _FUNCTION.fullmatch(function):
+            raise ManifestError(origin, key, 'must be a function, or "function,position" from 1')
+        found[function] = replacement
+    return found
+
+
+def _callbacks(row: Mapping[str, object], origin: str, where: str) -> CallbackSource | None:
+    """Return the callbacks of an object, None if it has none."""
+    names, returns = row.get("callbacks", []), row.get("pre_patch_returns", 0)
+    if not isinstance(names, list) or not all(name in CALLBACKS for name in names):
+        problem = f"must be an array of {', '.join(CALLBACKS)}, not {names!r}"
+        raise ManifestError(origin, f"{where}.callbacks", problem)
+    key = f"{where}.pre_patch_returns"
+    if type(returns) is not int or returns not in _RETURNS:
+        raise ManifestError(origin, key, f"must be 0 or a negative errno, not {returns!r}")
+    if "pre_patch_returns" in row and "pre_patch" not in names:
+        raise ManifestError(origin, key, "needs pre_patch among the callbacks")
+    return CallbackSource(names=tuple(names), pre_patch_returns=returns) if names else None
+
+
+def _states(rows: object, origin: str, key: str) -> tuple[StateSource, ...]:
+    if not isinstance(rows, list):
+        raise ManifestError(origin, key, "must be an array of { id = ..., version = ... }")
+    found = []
+    for at, row in enumerate(rows):
+        if not isinstance(row, dict) or row.keys() != {"id", "version"}:
+            raise ManifestError(origin, f"{key}[{at}]", "needs exactly id and version")
+        for member, bits in (("id", 64), ("version", 32)):
+            if type(row[member]) is not int or not 0 <= row[member] < 1 << bits:
+                problem = f"must be a u{bits}, not {row[member]!r}"
+                raise ManifestError(origin, f"{key}[{at}].{member}", problem)
+        found.append(StateSource(id=row["id"], version=row["version"]))
+    return tuple(found)

@@ -3,37 +3,59 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import click
 
 from emu.cli.exits import DONE
 
-KINDS = ("images", "scenarios", "ports")
+KINDS = ("images", "scenarios", "incidents", "defects", "ports")
 
 
 @click.command(name="list")
 @click.argument("kind", required=False, type=click.Choice(KINDS))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(kind: str | None, as_json: bool) -> int:
-    """List images, scenarios or ports; all of them by default."""
+    """List images, scenarios, incidents, defects or ports; all of them by default."""
     found = {name: _entries(name) for name in (KINDS if kind is None else (kind,))}
     if as_json:
         print(json.dumps(found, indent=2))
         return DONE
     for name, entries in found.items():
         print(f"{name}:")
-        for entry, description in entries.items():
-            print(f"  {entry:<14} {description}".rstrip())
+        width = max(14, *(len(entry) for entry in entries))
+        for entry, facts in entries.items():
+            print(f"  {entry:<{width}} {facts if isinstance(facts, str) else _line(facts)}".rstrip())
     return DONE
 
 
-def _entries(kind: str) -> dict[str, str]:
+def _line(incident: Mapping[str, object]) -> str:
+    return f"{incident['description']} ({incident['commit']})"
+
+
+def _entries(kind: str) -> Mapping[str, str | Mapping[str, object]]:
     from emu.arch import PORTS
     from emu.build.manifest import image_names, load_manifest
+    from emu.lab.defects import DEFECTS
+    from emu.lab.incidents import incident_names, load_incident
     from emu.lab.scenario import load_scenario, scenario_names
 
-    if kind == "ports":
-        return {name: port.description for name, port in sorted(PORTS.items())}
-    if kind == "scenarios":
-        return {name: load_scenario(name).description for name in scenario_names()}
-    return {name: load_manifest(name).description for name in image_names()}
+    match kind:
+        case "ports":
+            return {name: port.description for name, port in sorted(PORTS.items())}
+        case "scenarios":
+            return {name: load_scenario(name).description for name in scenario_names()}
+        case "defects":
+            return {name: defect.what for name, defect in sorted(DEFECTS.items())}
+        case "images":
+            return {name: load_manifest(name).description for name in image_names()}
+    incidents = [load_incident(name) for name in incident_names()]
+    return {
+        incident.name: {
+            "description": incident.description,
+            "commit": incident.commit,
+            "defect": incident.defect,
+            "ports": [*(incident.ports or sorted(PORTS))],
+        }
+        for incident in incidents
+    }

@@ -18,7 +18,7 @@ _VERBS = {
     "analyze": "Say what a recorded run holds: versions, costs, consistency.",
     "disasm": "Show annotated code of an image, or of a run with what is patched in it.",
     "doctor": "Check this installation: versions, compiled code, optional parts.",
-    "list": "List images, scenarios, ports.",
+    "list": "List images, scenarios, incidents, defects, ports.",
     "run": "Run a scenario and say which version of each function ran, and what it cost.",
 }
 

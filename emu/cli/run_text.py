@@ -10,10 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from emu.analysis import audited, printable, stages_table, table_of, text_of
+from emu.lab.defects import DEFECTS
 from emu.units import counted
 
 if TYPE_CHECKING:
     from emu.lab.run import Outcome, StepResult
+
+_FINDINGS_SHOWN = 3
 
 
 def print_outcome(outcome: Outcome) -> None:
@@ -28,7 +31,9 @@ def print_outcome(outcome: Outcome) -> None:
         "",
         _verdict(outcome),
         *_wrong_results(outcome),
+        *_findings(outcome),
         *(() if outcome.stopped.ok else outcome.stopped.lines()),
+        *_story(outcome),
         f"digest {outcome.run.meta['digest']}   trace {where}",
     )
 
@@ -51,8 +56,9 @@ def _print_lines(*lines: str) -> None:
 
 def _headline(outcome: Outcome) -> tuple[str, str]:
     meta, scenario = outcome.run.meta, outcome.scenario
+    flaw = f"; defect {scenario.defect}: {DEFECTS[scenario.defect].what}" if scenario.defect else ""
     return (
-        f"{scenario.name}: {' '.join(scenario.description.split()) or scenario.image}",
+        f"{scenario.name}: {' '.join(scenario.description.split()) or scenario.image}{flaw}",
         f"{meta['arch']}, {counted(meta['cpus'], 'CPU')}, {meta['mode']} mode, schedule {meta['schedule']}, "
         f"seed {meta['seed']}: {counted(meta['calls'], 'call')}, {meta['instructions']:_} instructions",
     )
@@ -112,6 +118,19 @@ def _wrong_results(outcome: Outcome) -> Iterator[str]:
     more = outcome.bad_results - len(outcome.wrong_results)
     if more:
         yield f"  and {more:_} more"
+
+
+def _findings(outcome: Outcome) -> Iterator[str]:
+    """Yield the first calls that were inconsistent."""
+    for finding in outcome.facts["audit"]["findings"][:_FINDINGS_SHOWN]:
+        yield f"  {finding}"
+
+
+def _story(outcome: Outcome) -> Iterator[str]:
+    """Yield what led to the first thing that went wrong."""
+    if outcome.story:
+        yield "what led to it, in order"
+        yield from (f"  {moment}" for moment in outcome.story)
 
 
 def _some(number: int, what: str) -> str:

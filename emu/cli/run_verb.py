@@ -51,6 +51,7 @@ def _option(name: str, text: str, default: object, kind: type = str) -> Callable
     "quantum; with --mode exact: random",
 )
 @_option("--fetch", "Stale instruction fetch: random, stale, eager, head or tail.", "random")
+@click.option("--fixed", "is_fixed", is_flag=True, help="Without the scenario's defect.")
 @click.option("--out", type=click.Path(path_type=Path), help="Record the trace in this directory.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(
@@ -64,23 +65,29 @@ def command(
     mode: str | None,
     schedule: str | None,
     fetch: str | None,
+    is_fixed: bool,
     out: Path | None,
     as_json: bool,
 ) -> int:
     """Run SCENARIO (a name, see 'klpemu list scenarios', or a .toml file) and say what happened.
+
+    incident:NAME, see 'klpemu list incidents', runs an incident with its defect; with --fixed, or as
+    incident:NAME/fixed, without it.
 
     Without an argument: a demonstration (demo). Four CPUs call kernel functions while a patch is
     enabled and later disabled.
 
     Options replace what the scenario says; their defaults are for what it does not say.
     """
-    from emu.lab.scenario import load_scenario
+    from emu.lab.incidents import fixed, load_named
 
     options = {
         "arch": arch, "cpus": cpus, "calls": calls, "seed": seed, "mode": mode, "schedule": schedule,
         "fetch": fetch,
     }  # fmt: skip
-    loaded = load_scenario(scenario)
+    loaded = load_named(scenario)
+    if is_fixed:
+        loaded = fixed(loaded)
     chosen = _stretched(loaded.with_options(options), loaded.calls)
     _announce_compilation()
     from emu.lab.run import run_scenario

@@ -11,7 +11,7 @@ from emu.ftrace.code import Code
 from emu.ftrace.flags import Command, OpsFlags
 from emu.ftrace.hashes import Hashes
 from emu.ftrace.ops import FtraceOps, OpsChain
-from emu.ftrace.records import Records
+from emu.ftrace.records import NOT_CLEARED, Records
 from emu.ftrace.sites import Sites
 from emu.ftrace.text_poke import TextPoke
 from emu.ftrace.trampolines import Trampolines
@@ -61,6 +61,10 @@ class Ftrace:
         )
         self.records = Records(guest, self.sites, self.chain, self.trampolines)
         self._code = Code(guest, kallsyms, self.sites, self.chain, self.records, self.trampolines, poke)
+        self.on_module_sites: Callable[[str], None] = lambda _module: None
+        """Told of each module whose sites have been taken over."""
+        self.on_module_sites_gone: Callable[[frozenset[int]], None] = lambda _sites: None
+        """Told of the sites of each module that has gone."""
 
     @property
     def disabled(self) -> bool:
@@ -84,11 +88,15 @@ class Ftrace:
         if not self._code.init_literals(module):
             self.sites.ftrace_release_mod(module)
             return -EINVAL
+        if not ret:
+            self.on_module_sites(module)
         return ret
 
     def ftrace_release_mod(self, module: str) -> None:
-        """Let go of the sites of a module that goes."""
-        self.sites.ftrace_release_mod(module)
+        """Let go of the sites of a module that goes; no filter names them any more."""
+        gone = self.sites.ftrace_release_mod(module)
+        self.hashes.clear_mod(gone)
+        self.on_module_sites_gone(gone)
 
     def ftrace_location(self, ip: int) -> int:
         """Return the site that ``ip`` means, or 0: see `Sites.locate`."""
@@ -97,11 +105,23 @@ class Ftrace:
     def ftrace_set_filter_ip(
         self, ops: FtraceOps, ip: int, *, remove: bool = False, reset: bool = False
     ) -> int:
-        """Add the site that ``ip`` means to the filter of ``ops``, or remove it; fallible step ``filter``.
+        """Add the site that ``ip`` means to the filter of ``ops``, or remove it: `ftrace_set_filter_ips`."""
+        return self.ftrace_set_filter_ips(ops, [ip], remove=remove, reset=reset)
+
+    def ftrace_set_filter_ips(
+        self, ops: FtraceOps, ips: Sequence[int], *, remove: bool = False, reset: bool = False
+    ) -> int:
+        """Add the sites that ``ips`` mean to the filter of ``ops``, or remove them; fallible step ``filter``.
+
+        Args:
+            ops: whose filter.
+            ips: sites, or functions that have one at their entry.
+            remove: take them out.
+            reset: take everything out first.
 
         Returns:
             0, -ENODEV, -ENOMEM, -EINVAL (no site there), -ENOENT (remove: not in the filter), or
-            -EBUSY (another user changes the instruction pointer there).
+            -EBUSY (another user changes the instruction pointer there). After a failure nothing is changed.
         """
         if self.disabled:
             return -ENODEV
@@ -110,12 +130,13 @@ class Ftrace:
             return -failed
         old = ops.view["filter_hash"]
         wanted = frozenset() if reset else self.hashes.ips(old)
-        site = self.sites.locate(ip)
-        if not site:
-            return -EINVAL
-        if remove and site not in wanted:
-            return -ENOENT
-        return self._move_hash(ops, old, wanted - {site} if remove else wanted | {site})
+        for site in map(self.sites.locate, ips):
+            if not site:
+                return -EINVAL
+            if remove and site not in wanted:
+                return -ENOENT
+            wanted = wanted - {site} if remove else wanted | {site}
+        return self._move_hash(ops, old, wanted)
 
     def _move_hash(self, ops: FtraceOps, old: int, wanted: frozenset[int]) -> int:
         new = self.hashes.create(wanted)
@@ -242,7 +263,7 @@ class Ftrace:
     def _check_all_clear(self) -> None:
         if self.chain.first == self.chain.end:
             for record in self.sites.records():
-                warn_on(self.guest, record.flags or record.count)
+                warn_on(self.guest, record.flags & ~NOT_CLEARED or record.count)
 
     def set_ftrace_enabled(self, *, on: bool) -> int:
         """Write the ``ftrace_enabled`` switch: 0, -ENODEV, or -EBUSY when a PERMANENT ops is registered.

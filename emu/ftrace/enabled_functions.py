@@ -1,6 +1,6 @@
 """The text of tracing's ``enabled_functions`` file.
 
-Source: kernel/trace/ftrace.c, t_show (6.1; the ``O`` column and ``ops:`` with CALL_OPS: 6.4).
+Source: kernel/trace/ftrace.c, t_show (6.1; the ``O`` column and ``ops:`` with CALL_OPS: 6.3; ``M``: 6.4).
 """
 
 from __future__ import annotations
@@ -10,20 +10,28 @@ from emu.ftrace.flags import RecordFlags
 from emu.ftrace.sites import DynFtrace
 
 
-def enabled_functions(ftrace: Ftrace) -> list[str]:
-    """Return one line per site in use, in address order."""
-    return [_line(ftrace, record) for record in ftrace.sites.records() if record.count]
+def enabled_functions(ftrace: Ftrace, *, modified_column: bool = False) -> list[str]:
+    """Return one line per site in use, in address order.
+
+    Args:
+        ftrace: of the kernel.
+        modified_column: there are columns ``O`` and ``M`` in any case, as since 6.4.
+    """
+    used = [record for record in ftrace.sites.records() if record.count]
+    return [_line(ftrace, record, modified_column=modified_column) for record in used]
 
 
-def _line(ftrace: Ftrace, record: DynFtrace) -> str:
+def _line(ftrace: Ftrace, record: DynFtrace, *, modified_column: bool) -> str:
     flags, symbols = record.flags, ftrace.kallsyms
     columns = [
         " R" if flags & RecordFlags.REGS else "  ",
         " I" if flags & RecordFlags.IPMODIFY else "  ",
         "  ",  # D: direct calls are not modelled
     ]
-    if ftrace.trampolines.call_ops:
+    if ftrace.trampolines.call_ops or modified_column:
         columns.append(" O" if flags & RecordFlags.CALL_OPS else "  ")
+    if modified_column:
+        columns.append(" M " if flags & RecordFlags.MODIFIED else "   ")
     line = f"{symbols.name_at(record.ip)} ({record.count}){''.join(columns)}"
     users = ftrace.chain.users_of(record.ip)
     if flags & RecordFlags.TRAMP_EN:

@@ -26,7 +26,7 @@ class OpsFlags(IntFlag):
 class RecordFlags(IntFlag):
     """``dyn_ftrace.flags`` without the count.
 
-    Source: include/linux/ftrace.h, FTRACE_FL_* (6.1; CALL_OPS: 6.3).
+    Source: include/linux/ftrace.h, FTRACE_FL_* (6.1; CALL_OPS: 6.3; MODIFIED: 6.4).
     """
 
     ENABLED = 1 << 31
@@ -38,6 +38,7 @@ class RecordFlags(IntFlag):
     DISABLED = 1 << 25
     CALL_OPS = 1 << 22
     CALL_OPS_EN = 1 << 21
+    MODIFIED = 1 << 19
 
 
 class Update(IntEnum):

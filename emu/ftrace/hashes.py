@@ -1,7 +1,8 @@
 """Filters: which sites an ftrace_ops wants, as immutable tables in guest memory.
 
 A filter is never changed in place: a new table is made, the pointer to it stored, and the old one freed
-after a grace period, because ftrace_ops_list_func may be walking it.
+after a grace period, because ftrace_ops_list_func may be walking it. Only a module that goes has its sites
+struck out.
 
 Source: kernel/trace/ftrace.c, ftrace_hash_move, free_ftrace_hash_rcu (6.1).
 """
@@ -47,6 +48,21 @@ class Hashes:
     def ips(self, address: int) -> frozenset[int]:
         """Return the sites in the table at ``address``."""
         return self._ips[address]
+
+    def clear_mod(self, ips: frozenset[int]) -> None:
+        """Let no table match ``ips`` any more, which belong to a module that goes.
+
+        Their entries become 0, which is no site; the table as such stays, so an ops whose sites have all gone
+        wants none. Source: kernel/trace/ftrace.c, clear_mod_from_hash (6.1).
+        """
+        for address, table in self._ips.items():
+            if not table & ips:
+                continue
+            first = address + FTRACE_HASH.offset("ips")
+            for at in range(first, first + 8 * self._guest.view(FTRACE_HASH, address)["count"], 8):
+                if self._guest.load(at) in ips:
+                    self._guest.store(at, 0, what="ftrace_hash->ips clear")
+            self._ips[address] = table - ips
 
     def free(self, address: int) -> None:
         """Free a table that nobody but its maker has seen."""

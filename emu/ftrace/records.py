@@ -21,6 +21,8 @@ _FOLLOWED = {
     RecordFlags.CALL_OPS: RecordFlags.CALL_OPS_EN,
 }
 """What a record should be -> what its code is."""
+NOT_CLEARED = RecordFlags.DISABLED | RecordFlags.MODIFIED
+"""Flags that a record keeps when its last user goes: FTRACE_NOCLEAR_FLAGS."""
 
 
 class Records:
@@ -92,13 +94,15 @@ class Records:
                 return Update.IGNORE
             if update:
                 record.flags |= RecordFlags.ENABLED
+                if record.flags & RecordFlags.IPMODIFY:
+                    record.flags |= RecordFlags.MODIFIED
                 for want, have in stale:
                     self._set(record, have, wanted=bool(record.flags & want))
             return Update.MODIFY_CALL if on else Update.MAKE_CALL
         if not on:
             return Update.IGNORE
         if update and not record.count:
-            record.flags &= RecordFlags.DISABLED
+            record.flags &= NOT_CLEARED
         elif update:
             record.flags &= ~(RecordFlags.ENABLED | RecordFlags.TRAMP_EN | RecordFlags.REGS_EN)
             record.flags &= ~RecordFlags.CALL_OPS_EN

@@ -17,7 +17,6 @@ from emu.kernel.bytes import load_bytes
 from emu.kernel.errno import EINVAL
 from emu.kernel.guest import Guest
 from emu.kernel.kallsyms import Kallsyms
-from emu.kernel.warn import warn_on
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -117,11 +116,12 @@ class Sites:
         size = len(next(iter(entries), b""))
         return entries.get(load_bytes(self._guest, target, size), "")
 
-    def ftrace_release_mod(self, module: str) -> None:
-        """Forget the records of a module that goes."""
-        for record in [r for r in self._records.values() if r.module == module]:
-            warn_on(self._guest, record.count)
-            del self._records[record.ip]
+    def ftrace_release_mod(self, module: str) -> frozenset[int]:
+        """Forget the records of a module that goes, in use or not, and return their addresses."""
+        gone = frozenset(record.ip for record in self._records.values() if record.module == module)
+        for ip in gone:
+            del self._records[ip]
+        return gone
 
     def records(self) -> list[DynFtrace]:
         """Return all records in address order."""

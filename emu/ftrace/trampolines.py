@@ -147,6 +147,10 @@ class Trampolines:
         self._guest.callback("text_free", release)
         ops.view["trampoline"] = 0
 
+    def symbols(self) -> list[Symbol]:
+        """Return the symbols of the private trampolines, the newest first."""
+        return list(reversed(self._symbols.values()))
+
     def handler_in(self, ops: FtraceOps | None, *, regs: bool) -> int:
         """Return what the trampoline of ``ops``, or the shared caller, calls now; 0 when the port can't tell.
 

@@ -79,6 +79,14 @@ class Guest:
             Operation(kind=OpKind.ATOMIC_ADD, address=address, size=size, value=delta, what=what)
         )
 
+    def set_bit(self, address: int, bit: int, *, what: str) -> None:
+        """Set a bit of the u64 at ``address`` in one step."""
+        self.player.play(Operation(kind=OpKind.SET_BIT, address=address, value=bit, what=what))
+
+    def clear_bit(self, address: int, bit: int, *, what: str) -> None:
+        """Clear a bit of the u64 at ``address`` in one step."""
+        self.player.play(Operation(kind=OpKind.CLEAR_BIT, address=address, value=bit, what=what))
+
     def wait_while(self, address: int, value: int, what: str) -> None:
         """Wait until the u64 at ``address`` is seen to differ from ``value``."""
         changed = [Condition(address=address, value=value, who=what)]
@@ -141,6 +149,10 @@ class Guest:
     def callback(self, what: str, call: Callable[[], int]) -> int:
         """Run Python code as one step of the patching CPU and return what it returns."""
         return self.player.play(Operation(kind=OpKind.CALLBACK, what=what, call=call))
+
+    def call(self, function: int, args: tuple[int, ...] = (), *, what: str) -> int:
+        """Have the patching task call a guest function and return its result, an unsigned u64."""
+        return self.player.play(Operation(kind=OpKind.CALL, address=function, args=args, what=what))
 
     def mark(self, what: str, a: int, b: int = 0) -> None:
         """Record an event of kind ``what`` (ENABLE, SETTLED, DISABLE ...) with operands ``a`` and ``b``."""

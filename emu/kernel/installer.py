@@ -17,7 +17,7 @@ from emu.machine.engine import Engine
 from emu.machine.memory import text_offset
 from emu.machine.operations import Barrier, Condition, Operation, OpKind
 from emu.machine.state import IRQ_RESCHEDULE, IRQ_SYNC
-from emu.structs import PERCPU
+from emu.structs import CALL_ENTRY, CONSTANTS, PERCPU, TASK
 from emu.trace.schema import EventKind
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ T = TypeVar("T")
 PATCHING_CPU = 0
 """The CPU whose ``klp_driver`` task plays installations."""
 
-_AGAIN, _NOT_READY, _NOTHING = 0, 1, 2  # what klpemu_step returns; docs/guest-kernel.md
+_AGAIN, _NOT_READY, _NOTHING, _CALL, _SLEEP = range(5)  # what klpemu_step returns; docs/guest-kernel.md
 
 
 class Job(Generic[T]):
@@ -56,6 +56,13 @@ class Job(Generic[T]):
         return self._result  # type: ignore[return-value]  # None is T when the body returned it
 
 
+def done_job(name: str) -> Job[int]:
+    """Return a job that was done at once, with result 0."""
+    job = Job(name, lambda: 0)
+    job.finish(0, None)
+    return job
+
+
 class Installer:
     """Plays operations: at once while the CPUs stand still, else as steps of the patching CPU.
 
@@ -63,6 +70,7 @@ class Installer:
         engine: the machine.
         percpu: guest address of each CPU's per-CPU area.
         gate: address of ``klp_driver_gate``.
+        driver: address of the task_struct of ``klp_driver``.
         log: takes each line of the kernel log.
         event: records (kind, a, b, c) as the patching CPU's.
     """
@@ -73,16 +81,20 @@ class Installer:
         *,
         percpu: Sequence[int],
         gate: int,
+        driver: int,
         log: Callable[[str], None],
         event: Callable[[EventKind, int, int, int], None],
     ) -> None:
-        self._engine, self._percpu, self._gate = engine, percpu, gate
+        self._engine, self._percpu, self._gate, self._driver = engine, percpu, gate, driver
         self._log, self._event = log, event
         self._jobs: deque[Job[object]] = deque()
+        self._delayed: dict[str, tuple[int, Job[object]]] = {}
         self._running: greenlet.greenlet | None = None
         self._machine = greenlet.getcurrent()
         self._answer = 0
         self._waiting: Operation | None = None
+        self._calling = False
+        self._unattended: list[Job[object]] = []
         self._wait_began = 0
         self.dropped: frozenset[str] = frozenset()
         self.drops_seen: set[str] = set()
@@ -94,9 +106,36 @@ class Installer:
         """Queue ``body`` for the patching CPU and wake its driver task."""
         job = Job(name, body)
         self._jobs.append(job)  # type: ignore[arg-type]  # a queue of jobs of every result
-        self._engine.memory.store(self._gate, 1)
-        self._engine.interrupt(PATCHING_CPU, IRQ_RESCHEDULE)
+        self._wake_driver()
         return job
+
+    def _wake_driver(self) -> None:
+        self._engine.memory.store(self._gate, 1)
+        self._engine.memory.store(self._driver + TASK.offset("wake_at"), 0)  # if it sleeps for delayed work
+        self._engine.interrupt(PATCHING_CPU, IRQ_RESCHEDULE)
+
+    def submit_delayed(self, ticks: int, name: str, body: Callable[[], T]) -> None:
+        """Queue ``body`` when the patching CPU's jiffies have advanced by ``ticks``.
+
+        One of that name that is pending already stays as it is, and this one is forgotten, as
+        schedule_delayed_work has it.
+        """
+        if name not in self._delayed:
+            job: Job[object] = Job(name, body)
+            self._delayed[name] = (self.jiffies() + ticks, job)
+            self._unattended.append(job)
+            self._wake_driver()
+
+    def jiffies(self) -> int:
+        """Return how many ticks the patching CPU has taken."""
+        return self._engine.memory.load(self._percpu[PATCHING_CPU] + PERCPU.offset("jiffies"))
+
+    def _queue_what_is_due(self) -> None:
+        now = self.jiffies()
+        for name, (due, job) in list(self._delayed.items()):
+            if due <= now:
+                del self._delayed[name]
+                self._jobs.append(job)
 
     @property
     def idle(self) -> bool:
@@ -118,12 +157,18 @@ class Installer:
         answer = self._next_operation()
         self._engine.write_register(PATCHING_CPU, self._engine.port.registers.result, answer)
         self._engine.memory.store(self._gate, 0 if answer == _NOTHING else 1)
+        if answer == _SLEEP:
+            due = min(due for due, _ in self._delayed.values())
+            self._engine.memory.store(self._driver + TASK.offset("wake_at"), due)
 
     def _next_operation(self) -> int:
         if self._waiting is not None:
             self._end_wait(self._waiting)
+        self._queue_what_is_due()
         if not self._jobs:
-            return _NOTHING
+            return self._nothing_now()
+        if self._calling:
+            self._end_call()
         job = self._jobs[0]
         if self._running is None:
             self._machine = greenlet.getcurrent()
@@ -134,9 +179,15 @@ class Installer:
         if self._running.dead:
             self._running = None
             self._jobs.popleft()
-            return _AGAIN if self._jobs else _NOTHING
+            if job in self._unattended:
+                self._unattended.remove(job)
+                job.result()  # nobody else would hear of an error
+            return _AGAIN if self._jobs else self._nothing_now()
         job.operations += 1
         return self._begin(operation)
+
+    def _nothing_now(self) -> int:
+        return _SLEEP if self._delayed else _NOTHING
 
     @staticmethod
     def _run_body(job: Job[object]) -> None:
@@ -149,17 +200,23 @@ class Installer:
 
     def play(self, operation: Operation) -> int:
         """Play ``operation``: as the patching CPU's next step inside a job, at once outside."""
-        if self._running is not None and greenlet.getcurrent() is self._running:
+        if self.in_job:
             return int(self._machine.switch(operation))
-        self._answer = 0
+        answer = 0  # not _answer: a job may be under way, with its own still to come
         if not self._is_dropped(operation):
             self.on_operation(operation)
             if operation.kind is OpKind.SYNC:
                 for cpu in range(self._engine.cpus):
                     self._engine.fetch.synchronise(cpu)
             elif operation.kind is not OpKind.WAIT:
-                self._answer = self._effect(operation)
-        return self._answer
+                assert operation.kind is not OpKind.CALL, "only the driver task calls guest functions"
+                answer = self._effect(operation)
+        return answer
+
+    @property
+    def in_job(self) -> bool:
+        """Whether the code that asks is a job's, so that CPUs run between any two of its operations."""
+        return self._running is not None and greenlet.getcurrent() is self._running
 
     def _is_dropped(self, operation: Operation) -> bool:
         if operation.what in self.dropped:
@@ -174,11 +231,28 @@ class Installer:
         self.on_operation(operation)
         if operation.kind is OpKind.SYNC:
             return self._start_wait(operation, self._raise_sync())
+        if operation.kind is OpKind.CALL:
+            return self._begin_call(operation)
         if operation.kind is OpKind.WAIT:
             assert operation.until is not None, "a WAIT says what for"
             return self._start_wait(operation, operation.until())
         self._answer = self._effect(operation)
         return _AGAIN
+
+    def _begin_call(self, operation: Operation) -> int:
+        memory = self._engine.memory
+        row = memory.view(CALL_ENTRY, memory.load(self._driver + TASK.offset("work")))[0]
+        row["fn"], row["flags"] = operation.address, CONSTANTS["CALL_ANY_RESULT"]
+        row["args"] = 0
+        row["args"][: len(operation.args)] = operation.args
+        self._calling = True
+        return _CALL
+
+    def _end_call(self) -> None:
+        memory = self._engine.memory
+        row = memory.view(CALL_ENTRY, memory.load(self._driver + TASK.offset("work")))[0]
+        self._answer = int(row["result"])
+        self._calling = False
 
     def _raise_sync(self) -> list[Condition]:
         engine, acknowledged = self._engine, PERCPU.offset("sync_ack")
@@ -235,6 +309,10 @@ class Installer:
                 value = memory.load(operation.address, operation.size) + operation.value
                 memory.store(operation.address, value, operation.size)
                 return memory.load(operation.address, operation.size)
+            case OpKind.SET_BIT | OpKind.CLEAR_BIT:
+                bit, value = 1 << operation.value, memory.load(operation.address)
+                value = value | bit if operation.kind is OpKind.SET_BIT else value & ~bit
+                memory.store(operation.address, value)
             case OpKind.TEXT_STORE:
                 fetch.store(operation.address, operation.data)
                 self._engine.tables.redescribe(operation.address, operation.data)

@@ -11,11 +11,14 @@ import numpy as np
 from emu.arch.port import Port
 from emu.build.contents import Call
 from emu.build.image import Image
-from emu.build.memory_map import CALL_TABLES
+from emu.build.memory_map import CALL_TABLES, USER_TEXT
+from emu.errors import EmuError
 from emu.kernel.guest import Guest
 from emu.kernel.heap import Heap
 from emu.kernel.installer import PATCHING_CPU, Installer
-from emu.kernel.tasks import Task, create_task, link_ring, percpu_address
+from emu.kernel.tasklist import TasklistLock
+from emu.kernel.tasks import Task, create_spare, create_task, link_ring, percpu_address
+from emu.kernel.unwind import Unwinder
 from emu.machine import state as s
 from emu.machine.access import record_event
 from emu.machine.engine import Engine
@@ -29,6 +32,9 @@ _FLAG_LABELS = {
     "klp_ran_nop": CallFlag.NOP,
     "klp_no_recursion_bit": CallFlag.RECURSION,
 }
+SPARE_CALLS = 7
+"""Calls in the table of a task that is made while the machine runs."""
+SPARE_TABLE = (SPARE_CALLS + 1) * CALL_ENTRY.size
 _BOOT_SPREAD = 1000
 """Cycles within which the CPUs come up, each at a time of its own. # assumed: any small number will do"""
 _TRAMPOLINE_ENTRIES = (
@@ -48,6 +54,7 @@ class Timing:
         seed: of all that is drawn.
         quantum: mean instructions of a turn.
         tick: cycles between timer interrupts, 0 = none.
+        tickless: CPUs that have none, whatever ``tick`` says.
     """
 
     exact: bool
@@ -56,6 +63,15 @@ class Timing:
     seed: int
     quantum: int
     tick: int
+    tickless: frozenset[int] = frozenset()
+
+
+class NoSpareTaskError(EmuError):
+    """There is no room for another task."""
+
+    def __init__(self, comm: str, cpu: int) -> None:
+        super().__init__(f"no room for task {comm!r} on CPU{cpu}: make the machine with more spare tasks")
+        self.comm, self.cpu = comm, cpu
 
 
 class Kernel:
@@ -68,6 +84,7 @@ class Kernel:
         cpus: 1 to 64.
         workers: kernel threads per CPU that make calls.
         users: user tasks per CPU that make them by system calls.
+        spares: room for tasks that are made while the machine runs, see `spawn`.
         timing: how CPUs take turns.
     """
 
@@ -80,10 +97,14 @@ class Kernel:
         cpus: int,
         workers: int,
         users: int,
+        spares: int,
         timing: Timing,
     ) -> None:
         self.port, self.image, self.cpus = port, image, cpus
-        self.tasks = self._plan_tasks(workers, users)
+        self.tasks = self._plan_tasks(workers, users, spares)
+        self._first_spare = len(self.tasks) - spares
+        self.on_task: Callable[[], None] = lambda: None
+        self._tickless = timing.tickless
         self.engine = Engine(
             port, cpus=cpus, slots=[[t.index for t in self.tasks if t.cpu == c] for c in range(cpus)],
             exact=timing.exact, schedule=timing.schedule, fetch=timing.fetch, seed=timing.seed,
@@ -93,10 +114,12 @@ class Kernel:
         self.on_log: Callable[[str], None] = lambda _line: None
         self.places: list[str] = []
         self.images: list[Image] = []
+        self.unwinder = Unwinder(port, self.engine.memory)
         self.heap = Heap(self.engine)
         self.percpu = [percpu_address(cpu) for cpu in range(cpus)]
+        driver = self._task_called("klp_driver")
         self.installer = Installer(
-            self.engine, percpu=self.percpu, gate=image.address("klp_driver_gate"),
+            self.engine, percpu=self.percpu, gate=image.address("klp_driver_gate"), driver=driver.struct,
             log=self.printk, event=self.event,
         )  # fmt: skip
         self.fail: Callable[[str], int] = lambda _step: 0
@@ -104,15 +127,27 @@ class Kernel:
             port, self.installer, allocate=self.heap.allocate, release=self._release,
             grace_period=self.grace_period, fail=lambda step: self.fail(step),
         )  # fmt: skip
+        self.tasklist = TasklistLock(
+            self.guest, self.installer, self.engine, lock=image.address("tasklist_lock"),
+            percpu=self.percpu[PATCHING_CPU],
+        )  # fmt: skip
         self.load_image(image)
         self._watch_kernel()
+        self._driver_call = CALL_TABLES.end - CALL_ENTRY.size
+        self._child_table = self._driver_call - SPARE_TABLE
+        self._tables_end = self._child_table - spares * SPARE_TABLE
         self._next_table = CALL_TABLES.base
-        self.offer_calls([(call, image.address(call.fn)) for call in calls])
+        kernel_calls = [(call, image.address(call.fn)) for call in calls]
+        self.offer_calls(kernel_calls)
         self._boot(seed=timing.seed)
+        self._prepare_clone(kernel_calls)
 
     # --- setting up -----------------------------------------------------------------------------
 
-    def _plan_tasks(self, workers: int, users: int) -> list[Task]:
+    def _task_called(self, comm: str) -> Task:
+        return next(task for task in self.tasks if task.comm == comm)
+
+    def _plan_tasks(self, workers: int, users: int, spares: int) -> list[Task]:
         image, tasks = self.image, []
         for cpu in range(self.cpus):
             tasks.append(Task(index=cpu, pid=0, comm=f"swapper/{cpu}", cpu=cpu, kind="idle"))
@@ -130,11 +165,15 @@ class Kernel:
                 add(f"worker/{cpu}.{number}", cpu, "kthread", "worker")
             for number in range(users):
                 add(f"user/{cpu}.{number}", cpu, "user", "user_loop")
+        for number in range(spares):
+            cpu = (number + 1) % self.cpus  # the patching CPU last
+            tasks.append(Task(index=len(tasks), pid=0, comm="", cpu=cpu, kind="spare"))
         return tasks
 
     def load_image(self, image: Image) -> None:
         """Put an image's text and data in memory where no CPU has been yet, and watch its landings."""
         self.images.append(image)
+        self.unwinder.add_image(image)
         for address, code in image.text:
             self.engine.fetch.load(address, code)
         for address, content in image.data:
@@ -148,6 +187,7 @@ class Kernel:
     def unload_image(self, image: Image) -> None:
         """Forget an image; its text is the caller's to free, and its traps and landings go with that."""
         self.images.remove(image)
+        self.unwinder.remove_image(image)
 
     def mcount_locations(self, image: Image) -> list[int]:
         """Return the ``__mcount_loc`` table of an image as the guest's memory holds it."""
@@ -198,23 +238,38 @@ class Kernel:
             calls: (call, address of its function).
         """
         memory, size = self.engine.memory, CALL_ENTRY.size * max(len(calls), 1)
-        if self._next_table + size > CALL_TABLES.end:
+        if self._next_table + size > self._tables_end:
             self._next_table = CALL_TABLES.base
         table, self._next_table = self._next_table, self._next_table + size
-        rows = memory.view(CALL_ENTRY, table, max(len(calls), 1))
+        self._write_calls(table, calls)
+        self._work = (table, table + CALL_ENTRY.size * len(calls))
+        for task in self.tasks[: self._first_spare]:  # those that were spawned have calls of their own
+            if task.kind in ("kthread", "user") and task.comm != "klp_driver":
+                for member, value in (
+                    ("work_end", self._work[1]), ("work", table), ("work_cursor", self.first_call(task)),
+                ):  # fmt: skip
+                    memory.store(task.struct + TASK.offset(member), value)
+
+    def _write_calls(self, table: int, calls: Sequence[tuple[Call, int]]) -> None:
+        rows = self.engine.memory.view(CALL_ENTRY, table, max(len(calls), 1))
         rows[:] = 0
         buffer = self.image.address("call_buffer")
         for row, (call, function) in zip(rows, calls, strict=False):
             row["fn"], row["expected"] = function, call.expected
             for at, value in enumerate(call.args):
                 row["args"][at] = buffer if value == "buffer" else value
-        self._work = (table, table + CALL_ENTRY.size * len(calls))
-        for task in self.tasks:
-            if task.kind != "idle":
-                for member, value in (
-                    ("work_end", self._work[1]), ("work", table), ("work_cursor", self.first_call(task)),
-                ):  # fmt: skip
-                    memory.store(task.struct + TASK.offset(member), value)
+
+    def _prepare_clone(self, calls: Sequence[tuple[Call, int]]) -> None:
+        """Tell kernel_clone which slots it may take, and what its children call before they exit."""
+        table, first = self._child_table, calls[:SPARE_CALLS]
+        self._write_calls(table, first)
+        last = self.engine.memory.view(CALL_ENTRY, table + CALL_ENTRY.size * len(first))[0]
+        last["fn"], last["flags"] = self.image.address("do_exit"), CONSTANTS["CALL_ANY_RESULT"]
+        for variable, value in (
+            ("first_spare", self._first_spare), ("last_pid", max(task.pid for task in self.tasks)),
+            ("child_work", table), ("child_work_end", table + CALL_ENTRY.size * (len(first) + 1)),
+        ):  # fmt: skip
+            self.engine.memory.store(self.image.address(variable), value)
 
     def first_call(self, task: Task) -> int:
         """Return the call table entry that a task begins with: spread over the table by its name."""
@@ -225,10 +280,17 @@ class Kernel:
     def _boot(self, *, seed: int) -> None:
         memory, address = self.engine.memory, self.image.address
         for task in self.tasks:
+            if task.kind == "spare":
+                continue
             first = address("ret_to_user_first" if task.kind == "user" else "ret_from_fork")
             work = (*self._work, self.first_call(task))
+            if task.comm == "klp_driver":
+                work = (self._driver_call, self._driver_call + CALL_ENTRY.size, self._driver_call)
             create_task(memory, self.port, task, work=work, first=first)
         start_times = np.random.default_rng(seed).integers(0, _BOOT_SPREAD, self.cpus)
+        for spare in self.tasks:
+            if spare.kind == "spare":
+                create_spare(memory, spare)
         for cpu, area in enumerate(self.percpu):
             idle, own = self.tasks[cpu], [t for t in self.tasks if t.cpu == cpu and t.kind != "idle"]
             row = memory.view(PERCPU, area)[0]
@@ -236,10 +298,98 @@ class Kernel:
             row["current_task"] = row["idle_task"] = idle.struct
             row["top_of_stack"] = idle.kernel_stack[1]
             row["rq"] = link_ring(memory, own)
+            if cpu in self._tickless:
+                self.engine.stop_tick(cpu)
             self.engine.start(
                 cpu, pc=address("start_cpu"), argument=area, percpu=area, task=idle.index,
                 task_struct=idle.struct, clock=int(start_times[cpu]),
             )  # fmt: skip
+
+    def spawn(
+        self,
+        comm: str,
+        calls: Sequence[tuple[int, tuple[int, ...]]],
+        *,
+        cpu: int,
+        entry: str = "worker",
+        forever: bool = False,
+    ) -> Task:
+        """Start a task that makes calls, whatever they return.
+
+        Args:
+            comm: its name.
+            calls: (function, arguments), at most `SPARE_CALLS`.
+            cpu: where it runs.
+            entry: what it runs: ``worker``, as a kernel thread; or user text that makes each call by a system
+                call: ``user_loop`` or ``user_spin``.
+            forever: it starts again after the last call; else it is over then.
+
+        Raises:
+            NoSpareTaskError: every task there is room for on that CPU is in use.
+        """
+        index = next((task.index for task in self.tasks if task.cpu == cpu and self._is_free(task)), -1)
+        if index < 0:
+            raise NoSpareTaskError(comm, cpu)
+        last_pid = self.image.address("last_pid")
+        pid = self.engine.memory.load(last_pid) + 1
+        self.engine.memory.store(last_pid, pid)
+        user = entry != "worker"
+        task = Task(
+            index=index, pid=pid, comm=comm, cpu=cpu, kind="user" if user else "kthread",
+            entry=self.image.address(entry),
+        )  # fmt: skip
+        whole = list(calls) if forever else [*calls, (self.image.address("do_exit"), ())]
+        assert len(whole) <= SPARE_CALLS + 1, "a spare task's table has that many rows"
+        table = self.spare_table(task)
+        rows = self.engine.memory.view(CALL_ENTRY, table, len(whole))
+        rows[:] = 0
+        rows["flags"] = CONSTANTS["CALL_ANY_RESULT"]
+        for row, (function, args) in zip(rows, whole, strict=True):
+            row["fn"] = function
+            row["args"][: len(args)] = args
+        first = self.image.address("ret_to_user_first" if user else "ret_from_fork")
+        create_task(
+            self.engine.memory, self.port, task, first=first,
+            work=(table, table + CALL_ENTRY.size * len(whole), table),
+        )  # fmt: skip
+        parent = self._task_called("klp_driver")  # copied together, as klp_copy_process has it
+        for member in ("flags", "patch_state"):
+            self.engine.memory.store(task.struct + TASK.offset(member), self.task_field(parent, member))
+        self._enter(task)
+        self.engine.memory.store(task.struct + TASK.offset("state"), CONSTANTS["TASK_RUNNING"])
+        self.engine.interrupt(cpu, s.IRQ_RESCHEDULE)
+        return task
+
+    def _enter(self, task: Task) -> None:
+        """Let a task take its slot, whoever has had it before."""
+        self.engine.forget_task(task.index)
+        self.tasks[task.index] = task
+        self.on_task()
+
+    def enter_child(self, struct: int) -> Task:
+        """Take note of the child that kernel_clone is about to let run, and return it."""
+        row = self.engine.memory.view(TASK, struct)[0]
+        task = Task(
+            index=int(row["index"]), pid=int(row["pid"]), comm=row["comm"].decode(), cpu=int(row["cpu"]),
+            kind="user", entry=int(row["user_pc"]),
+        )  # fmt: skip
+        self._enter(task)
+        return task
+
+    def wake(self, task: Task, member: str, value: int) -> None:
+        """Store to a member of a task's struct, or where its gate is, and let its CPU see to it."""
+        self.engine.memory.store(task.struct + TASK.offset(member), value)
+        self.engine.interrupt(task.cpu, s.IRQ_RESCHEDULE)
+
+    def spare_table(self, task: Task) -> int:
+        """Return the guest address of the call table of a task that was spawned."""
+        return self._tables_end + (task.index - self._first_spare) * SPARE_TABLE
+
+    def _is_free(self, task: Task) -> bool:
+        """Whether a spare task's slot is in use neither by a task nor by a CPU that has not left it yet."""
+        current = self.engine.memory.load(self.percpu[task.cpu] + PERCPU.offset("current_task"))
+        dead = self.task_field(task, "state") == CONSTANTS["TASK_DEAD"]
+        return task.index >= self._first_spare and dead and current != task.struct
 
     # --- services to the layers above -----------------------------------------------------------
 
@@ -270,10 +420,22 @@ class Kernel:
         """Return a member of a task's struct, unsigned."""
         return self.engine.memory.load(task.struct + TASK.offset(member))
 
-    def last_breakpoint(self) -> tuple[int, int] | None:
-        """Return (CPU, address) of the breakpoint that was hit last, None if none ever was."""
-        address = int(self.engine.ctl[s.CTL_BREAK_AT])
-        return (int(self.engine.ctl[s.CTL_BREAK_CPU]), address) if address else None
+    def stack(self, task: Task) -> list[int] | int:
+        """Return the call stack of a task that stands still, newest first, or -EINVAL: see `Unwinder`.
+
+        The patching task is on its CPU when it asks; every other one is switched out.
+        """
+        asks = task.struct == self.engine.blocks[PATCHING_CPU, s.CPU_TASK_STRUCT]
+        return self.unwinder.reliable(task, self.registers_on_cpu(task) if asks else None)
+
+    def registers_on_cpu(self, task: Task) -> dict[str, int]:
+        """Return the registers that unwinding a task begins with, which its CPU runs now."""
+        read = self.engine.read_register
+        return {name: read(task.cpu, name) & (1 << 64) - 1 for name in self.unwinder.registers}
+
+    def last_breakpoint(self, cpu: int) -> int:
+        """Return the address of the breakpoint that a CPU hit last, 0 if it never did."""
+        return int(self.engine.blocks[cpu, s.CPU_BREAK_AT])
 
     def _release(self, address: int) -> None:
         self.heap.free(address)
@@ -284,19 +446,33 @@ class Kernel:
         Args:
             flavour: "rcu": every CPU passes a quiescent state; "tasks": every task that is
                 runnable now has called schedule() or been in user text.
+
+        A CPU without tick that is in user text now counts as having passed one, as with rcu_user_enter:
+        nothing need ever take it out of there. Elsewhere it is told to pass one, as rcu_gp_fqs does with
+        CPUs that hold a grace period up: it may be about to halt.
         """
+        in_user = {cpu for cpu in self._tickless if self.in_user_text(cpu)}
+        for cpu in sorted(self._tickless - in_user):
+            if not self.engine.blocks[cpu, s.CPU_HALTED]:
+                self.engine.interrupt(cpu, s.IRQ_RESCHEDULE, sender=PATCHING_CPU)
         if flavour == "rcu":
             return [
                 self._changes(area + PERCPU.offset("rcu_qs"), f"CPU{cpu}")
                 for cpu, area in enumerate(self.percpu)
-                if cpu != PATCHING_CPU and not self.engine.blocks[cpu, s.CPU_HALTED]
+                if cpu != PATCHING_CPU and not self.engine.blocks[cpu, s.CPU_HALTED] and cpu not in in_user
             ]
         running = CONSTANTS["TASK_RUNNING"]
+        current = {self.engine.blocks[cpu, s.CPU_TASK_STRUCT] for cpu in in_user}
         return [
             self._changes(task.struct + TASK.offset("nvcsw"), f"{task.comm} (pid {task.pid})")
             for task in self.tasks
             if task.kind != "idle" and task.comm != "klp_driver" and self.task_field(task, "state") == running
+            if task.struct not in current
         ]
+
+    def in_user_text(self, cpu: int) -> bool:
+        """Whether the CPU's next instruction is in user text."""
+        return self.engine.read_register(cpu, self.port.registers.pc) in USER_TEXT
 
     def _changes(self, address: int, who: str) -> Condition:
         return Condition(address=address, value=self.engine.memory.load(address), who=who)

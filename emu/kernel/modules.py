@@ -16,6 +16,10 @@ class ModuleState(Enum):
     GOING = "going"
 
 
+TAINT_WARN, TAINT_OOT_MODULE, TAINT_UNSIGNED_MODULE, TAINT_LIVEPATCH = 1 << 9, 1 << 12, 1 << 13, 1 << 15
+"""Source: include/linux/panic.h (6.1)."""
+
+
 class ModuleLoadedError(EmuError):
     """A module is loaded twice."""
 
@@ -36,6 +40,7 @@ class Module:
         state: see `ModuleState`.
         refs: holders; it can't go while there are any.
         livepatch: marked as a livepatch module.
+        klp_alive: livepatch may patch it: from COMING until it goes.
     """
 
     name: str
@@ -45,19 +50,26 @@ class Module:
     state: ModuleState = ModuleState.LIVE
     refs: int = 0
     livepatch: bool = False
+    klp_alive: bool = False
 
 
 class Modules:
-    """The loaded modules, in order of loading."""
+    """The loaded modules, in order of loading.
+
+    Attributes:
+        taint: TAINT_* of all modules that ever were; each counts as out of tree and unsigned.
+    """
 
     def __init__(self) -> None:
         self._loaded: dict[str, Module] = {}
+        self.taint = 0
 
     def add(self, module: Module) -> None:
         """Enter a module."""
         if module.name in self._loaded:
             raise ModuleLoadedError(module.name)
         self._loaded[module.name] = module
+        self.taint |= TAINT_OOT_MODULE | TAINT_UNSIGNED_MODULE | (TAINT_LIVEPATCH if module.livepatch else 0)
 
     def remove(self, name: str) -> None:
         """Forget a module."""
@@ -66,6 +78,10 @@ class Modules:
     def find(self, name: str) -> Module | None:
         """Return the module called ``name``, or None."""
         return self._loaded.get(name)
+
+    def loaded(self) -> list[Module]:
+        """Return all modules, in order of loading."""
+        return list(self._loaded.values())
 
     def at(self, address: int) -> Module | None:
         """Return the module whose text holds ``address``, or None."""

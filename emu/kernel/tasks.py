@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from emu.arch.port import Port
 from emu.build.memory_map import KERNEL_STACK, PERCPU_AREA, SLOT_SIZE, STACKS_BASE, TASKS, USER_STACK
 from emu.machine.memory import Memory
@@ -19,7 +21,7 @@ class Task:
         pid: 0 for idle tasks.
         comm: name.
         cpu: it never leaves it.
-        kind: what it runs: "idle", "kthread" or "user".
+        kind: what it runs: "idle", "kthread" or "user"; "spare": nothing yet, its slot is free.
         entry: first function (kthread) or first user instruction.
     """
 
@@ -61,7 +63,11 @@ def create_task(memory: Memory, port: Port, task: Task, *, work: tuple[int, int,
         first: where its first switch-in returns to: ``ret_from_fork`` or ``ret_to_user_first``.
     """
     low, high = task.kernel_stack
-    row = memory.view(TASK, task.struct)[0]
+    rows = memory.view(TASK, task.struct)
+    row, following = rows[0], int(rows["rq_next"][0])
+    rows[:] = np.zeros(1, TASK.dtype)
+    row["rq_next"] = following  # a slot stays where it is in its ring
+    row["state"] = CONSTANTS["TASK_DEAD"] if following else CONSTANTS["TASK_RUNNING"]
     row["stack"], row["top_of_stack"] = low, high
     row["pid"], row["cpu"], row["index"] = task.pid, task.cpu, task.index
     row["patch_state"] = CONSTANTS["KLP_IDLE"] & (1 << 64) - 1
@@ -79,6 +85,15 @@ def create_task(memory: Memory, port: Port, task: Task, *, work: tuple[int, int,
     frame = high - port.switch_frame.size
     row["sp"] = frame
     memory.view(port.switch_frame, frame)[0][port.switch_return] = first
+
+
+def create_spare(memory: Memory, task: Task) -> None:
+    """Write the struct of a slot that is free, a dead task's, as far as kernel_clone relies on it."""
+    row = memory.view(TASK, task.struct)[0]
+    row["stack"], row["top_of_stack"] = task.kernel_stack
+    row["user_sp"] = task.user_stack[1]
+    row["state"], row["index"], row["cpu"] = CONSTANTS["TASK_DEAD"], task.index, task.cpu
+    row["patch_state"] = CONSTANTS["KLP_IDLE"] & (1 << 64) - 1
 
 
 def link_ring(memory: Memory, tasks: list[Task]) -> int:

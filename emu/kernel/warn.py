@@ -19,3 +19,19 @@ def warn_on(guest: Guest, condition: object) -> bool:
         guest.log(f"WARNING: at {place}.py:{line} {function}")
         guest.mark("WARN", 0, line)
     return bool(condition)
+
+
+def warn(guest: Guest, message: str, place: str) -> None:
+    """Log what WARN(1, message) prints, but for registers and stack, and record a WARN event.
+
+    Args:
+        guest: where.
+        message: of the WARN.
+        place: ``file:line function`` of the statement in Linux 6.1.
+
+    Source: kernel/panic.c, warn_slowpath_fmt, __warn (6.1).
+    """
+    for line in ("------------[ cut here ]------------", message, f"WARNING: at {place}"):
+        guest.log(line)
+    guest.log("---[ end trace 0000000000000000 ]---")
+    guest.mark("WARN", 0, int(place.partition(" ")[0].rpartition(":")[2]))

@@ -55,7 +55,7 @@ class Faults:
                 what, causes = self._fault(cpu, pc, engine.stop_info)
             case Stop.BUG:
                 place = self._kernel.places[engine.stop_info]
-                return f"BUG: {place}", self._bug(place)
+                return f"BUG: {place}", self._bug(cpu, place)
             case Stop.EXCEPTION:
                 what, causes = self._exception(pc, engine.stop_info)
             case Stop.FRAMES:
@@ -64,7 +64,7 @@ class Faults:
                 return "every CPU is idle and nothing can wake one: no task is runnable and no timer set", []
             case _:
                 return reason.name.lower(), []
-        return what, [*causes, *self._instruction(cpu, pc), *self._stale(cpu)]
+        return what, [*causes, *self._instruction(cpu, pc), *self._freed_on_stack(cpu), *self._stale(cpu)]
 
     def _fault(self, cpu: int, pc: int, error: int) -> tuple[str, list[str]]:
         address = int(self._kernel.engine.blocks[cpu, s.CPU_FAULT_ADDRESS]) & _U64
@@ -104,14 +104,11 @@ class Faults:
             returned = held == pc
         return ["that is what the return address said: it has been overwritten"] if returned else []
 
-    def _bug(self, place: str) -> list[str]:
+    def _bug(self, cpu: int, place: str) -> list[str]:
         """Say where an unexpected breakpoint was hit, which its handler's own place does not tell."""
         if not place.startswith("unexpected_"):
             return []
-        breakpoints = self._kernel.last_breakpoint()
-        if breakpoints is None:
-            return []
-        cpu, address = breakpoints
+        address = self._kernel.last_breakpoint(cpu)
         lines = [
             f"{place.removeprefix('unexpected_')} at {self._whereabouts.place(address)}, hit by CPU{cpu}"
         ]
@@ -142,6 +139,17 @@ class Faults:
                 kind = area.area.name.removesuffix("s")
                 return [f"executed a freed {kind}: {block.address:#x}, freed at cycle {block.freed_at:_}"]
         return []
+
+    def _freed_on_stack(self, cpu: int) -> list[str]:
+        """Say which freed text the task on ``cpu`` would still return to."""
+        engine = self._kernel.engine
+        sp = engine.read_register(cpu, self._kernel.port.registers.sp) & _U64
+        low, high = self._whereabouts.task(cpu).kernel_stack
+        if not low <= sp < high:
+            return []
+        words = (engine.memory.load(at) for at in range(-(-sp // 8) * 8, high, 8))
+        found = dict.fromkeys(line for word in words for line in self._freed_text(word))
+        return [line.replace("executed", "its stack leads back into", 1) for line in found]
 
     def _instruction(self, cpu: int, pc: int) -> list[str]:
         """Return the instruction at ``pc`` as the CPU fetches it, if that is text."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from emu.arch import port_named
+from emu.arch.tracing import Poke
 from emu.build.code_source import GivenCode, code_source
 from emu.build.contents import Call, Manifest, ModuleSource, PatchSource
 from emu.build.image import build_kernel
@@ -19,28 +20,40 @@ from emu.kernel.installer import Job
 from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.kernel import Kernel, Timing
 from emu.kernel.modules import Modules
+from emu.kernel.pseudo_files import PseudoTree
 from emu.kernel.rcu import Rcu
+from emu.kernel.sched import HZ, Sched
 from emu.kernel.symbols import kernel_symbols
 from emu.kernel.text_area import TextArea
 from emu.lab.calls import check_calls
+from emu.lab.defects import defect_named
 from emu.lab.dropped import known_steps
 from emu.lab.faults import Faults
-from emu.lab.modules import ModuleLoader
-from emu.lab.patching import Patching
-from emu.lab.patience import Patience
+from emu.lab.forks import Forks
+from emu.lab.ftrace_users import FtraceUsers
+from emu.lab.late_module import late_work
+from emu.lab.modules import ModuleLoader, ModuleWork
+from emu.lab.patching import TRANSITION_WORK, Patching
+from emu.lab.patience import Patience, TransitionPatience
 from emu.lab.recording import Recording
-from emu.lab.report import NORMAL, GuestStoppedError, Reporter, StopReport
+from emu.lab.report import NORMAL, GuestStoppedError, Reporter, StopReport, stuck_report
 from emu.lab.scenario import FETCHES, SCHEDULES, Scenario
+from emu.lab.shadow_user import shadow_user
+from emu.lab.stuck import Stuck, WhyStuck
 from emu.lab.symbols import SymbolBook
 from emu.lab.tracing import Tracing
 from emu.lab.whereabouts import Whereabouts
 from emu.lab.wrong_results import WrongResults
 from emu.livepatch import Livepatch
+from emu.livepatch.flavour import flavour_named
+from emu.livepatch.procfs import Procfs
+from emu.livepatch.sysfs import Sysfs
 from emu.machine.engine import UNLIMITED
 from emu.machine.memory import GuestAddressError
 from emu.machine.state import Stop
 from emu.structs import PERCPU
 from emu.trace.run import Run
+from emu.trace.schema import EventKind
 
 
 class Machine:
@@ -51,6 +64,8 @@ class Machine:
         arch: port, ``"x86_64"`` or ``"arm64"``.
         cpus: 1 to 64.
         workers, users: kernel threads and user tasks per CPU that call traced functions.
+        spare_tasks: room for tasks that are started later, see `spawn`.
+        flavour: which Linux livepatch behaves like, a key of `emu.livepatch.flavour.FLAVOURS`.
         seed: of everything that is drawn; same arguments and seed, same trace.
         mode: ``"fast"`` or ``"exact"`` (a switch at any instruction).
         schedule: ``"quantum"``, ``"least-clock"``, ``"random"`` or ``"round-robin"``; exact mode takes all.
@@ -58,10 +73,13 @@ class Machine:
             ``"eager"``, ``"head"``, ``"tail"``.
         quantum: mean instructions of a turn (schedule ``"quantum"``).
         tick: cycles between a CPU's timer interrupts, 0 = none.
+        tickless: CPUs that have none.
+        patience: seconds of the guest that a transition may take while `run` waits for something.
         call_ops: arm64: sites call through the ops pointer before the function.
         far_modules: arm64: modules go where a direct BL does not reach.
         out: directory to record to; None: in memory.
         drop: names of installation steps to leave out, see ``emu.ftrace.text_poke.step_names``.
+        defect: what is wrong with it, a key of `emu.lab.defects.DEFECTS`; "" = nothing.
 
     Raises:
         EmuError: an argument names something that does not exist or is impossible.
@@ -75,29 +93,36 @@ class Machine:
         cpus: int = 4,
         workers: int = 2,
         users: int = 1,
+        spare_tasks: int = 0,
+        flavour: str = "linux-6.1",
         seed: int = 1,
         mode: str = "fast",
         schedule: str | None = None,
         fetch: str = "random",
         quantum: int = 500,
         tick: int = 5_000,
+        tickless: Sequence[int] = (),
+        patience: int = 20,
         call_ops: bool = False,
         far_modules: bool = False,
         out: Path | str | None = None,
         drop: tuple[str, ...] = (),
+        defect: str = "",
     ) -> None:
+        flaw = defect_named(defect)
         manifest = load_manifest(image) if isinstance(image, str) else image
+        manifest = replace(manifest, sources={**manifest.sources, **flaw.sources})
         options = {
             "image": manifest.name, "arch": arch, "cpus": cpus, "workers": workers, "users": users,
             "seed": seed, "mode": mode, "schedule": schedule, "fetch": fetch, "quantum": quantum,
-            "tick": tick,
+            "tick": tick, "tickless": tuple(tickless), "patience": patience, "defect": defect,
             "call_ops": call_ops, "far_modules": far_modules,
         }  # fmt: skip
-        self.scenario = Scenario(name="machine").with_options(options)
+        self.scenario = Scenario(name="machine", spare_tasks=spare_tasks).with_options(options)
         self.port = port = port_named(arch)
         self.kernel = kernel = Kernel(
             port, build_kernel(port, manifest), calls=manifest.calls, cpus=cpus, workers=workers, users=users,
-            timing=self._timing(),
+            spares=spare_tasks, timing=self._timing(),
         )  # fmt: skip
         self.kallsyms, self.modules = Kallsyms(), Modules()
         self.kallsyms.add(None, kernel_symbols(kernel.image, None))
@@ -106,39 +131,63 @@ class Machine:
         self.text_areas = (trampolines, near, far)
         self.ftrace = Ftrace(
             kernel.guest, self.kallsyms, self.modules, Rcu(kernel.guest),
-            text_alloc=lambda size: self._trampoline(trampolines, size), text_free=trampolines.free,
+            text_alloc=lambda size: self._trampoline(trampolines, size),
+            text_free=lambda address: self._free_trampoline(trampolines, address),
             call_ops=call_ops,
         )  # fmt: skip
         ret = self.ftrace.ftrace_init(kernel.mcount_locations(kernel.image))
         assert ret == 0, "the kernel's own sites are what its table says"
         for function, site in kernel.image.sites.items():
             kernel.watch_function(kernel.image.address(function), self.ftrace.sites.behind(site))
-        klp = Livepatch(kernel.guest, self.ftrace, self.kallsyms, self.modules)
+        self.sched = sched = Sched(
+            kernel.guest, kernel.engine, kernel.tasks, percpu=kernel.percpu, unwind=kernel.stack,
+            tasklist=kernel.tasklist.held,
+        )  # fmt: skip
+        klp = Livepatch(
+            kernel.guest, self.ftrace, self.kallsyms, self.modules, sched=sched,
+            retry=self._retry_transition, parts=flaw.parts,
+        )  # fmt: skip
         self.loader = ModuleLoader(
             kernel, self.ftrace, self.kallsyms, self.modules, manifest=manifest, near=near,
             far=far if far_modules else None,
         )  # fmt: skip
-        self.loader.covering = lambda module: [
-            patch for patch, facts in klp.facts().items() if module in facts.objects
-        ]
+        self.loader.klp_module_coming = klp.objects.klp_module_coming
+        self.loader.klp_module_going = klp.objects.klp_module_going
         self.symbols = SymbolBook(kernel.image)
+        like = flavour_named(flavour)
+        self.ftrace_users = FtraceUsers(
+            kernel, self.ftrace, self.modules, self.loader, text=trampolines,
+            modified_column=like.modified_column,
+        )  # fmt: skip
+        self.pseudo_trees: tuple[PseudoTree, ...] = (
+            Sysfs(kernel.guest, klp.core, klp.transition, flavour=like),
+            Procfs(kernel.guest, sched.processes, self.modules, self.ftrace, warnings=kernel.warnings),
+            *self.ftrace_users.trees,
+        )
         self.livepatch = Patching(
             kernel, klp, self.loader, kallsyms=self.kallsyms, sites=self.ftrace.sites, symbols=self.symbols
         )
+        self.loader.works["late"] = late_work(kernel.guest, self.loader, patch_name=self.livepatch.name_of)
+        self.loader.works["shadow_user"] = ModuleWork(
+            init=lambda _parameters: shadow_user(klp.shadow, kernel.guest), exit=lambda: None
+        )
         self.tracing = Tracing(kernel, self.ftrace)
         whereabouts = Whereabouts(kernel, self.kallsyms)
+        self.forks = Forks(kernel, whereabouts)
+        self._why_stuck = WhyStuck(kernel, sched, klp, self.kallsyms, self.forks)
         faults = Faults(
             kernel, whereabouts, text=[trampolines, near, far], data=[kernel.heap, self.loader.data]
         )
         self._reporter = Reporter(kernel, whereabouts, faults)
-        kernel.installer.dropped = known_steps(drop, port)
+        kernel.installer.dropped = known_steps((*drop, *flaw.drop), port)
         self.recording = recording = Recording(
             kernel, self.kallsyms, self.symbols, scenario=self.scenario, patches=self.livepatch.table,
             out=None if out is None else Path(out),
         )  # fmt: skip
         self.loader.on_module, self.livepatch.on_patch = recording.add_module, recording.publish
-        self.ftrace.trampolines.on_plt = recording.add_plt
-        self.ftrace.trampolines.on_trampoline = recording.add_trampoline
+        kernel.on_task = recording.publish_tasks
+        self.ftrace.trampolines.on_plt = self._note_plt
+        self.ftrace.trampolines.on_trampoline = self._note_trampoline
         self.wrong_results = WrongResults(kernel, whereabouts, self.symbols, recording)
         self.stopped: StopReport | None = None
 
@@ -151,7 +200,11 @@ class Machine:
             seed=scenario.seed,
             quantum=scenario.quantum,
             tick=scenario.tick,
+            tickless=frozenset(scenario.tickless),
         )
+
+    def _retry_transition(self, work: Callable[[], None]) -> None:
+        self.kernel.installer.submit_delayed(HZ, TRANSITION_WORK, work)
 
     def record_to(self, directory: Path | str) -> None:
         """Record to a directory instead of memory; nothing may have run yet.
@@ -165,7 +218,22 @@ class Machine:
         address = area.allocate(size)
         if address:
             self.kernel.watch_trampoline(address)
+            self.kernel.event(EventKind.ALLOC, address, size)
         return address
+
+    def _free_trampoline(self, area: TextArea, address: int) -> None:
+        self.kernel.unwinder.remove_text(address)
+        area.free(address)
+        self.kernel.event(EventKind.FREE, address)
+
+    def _note_trampoline(self, address: int, code: bytes, template: int, ops: int) -> None:
+        self.kernel.unwinder.add_text("ftrace_trampoline", address, code, template=template)
+        self.recording.add_trampoline(address, code, template, ops)
+
+    def _note_plt(self, module: str, entries: Sequence[Poke], targets: Sequence[int]) -> None:
+        for entry in entries:
+            self.kernel.unwinder.add_text("ftrace_plt", entry.address, entry.data)
+        self.recording.add_plt(module, entries, targets)
 
     # --- running ------------------------------------------------------------------------------
 
@@ -201,7 +269,10 @@ class Machine:
         deadline = UNLIMITED if cycles is None else self.furthest_clock() + cycles
         bounded = instructions is not None or cycles is not None
         patience = Patience(self.kernel, calls=calls is not None, tick=self.scenario.tick)
-        with self.wrong_results.watched():
+        transition = TransitionPatience(
+            self.kernel.installer.jiffies, self.livepatch.transition, seconds=self.scenario.patience
+        )
+        with self.wrong_results.watched(), self.forks.watched():
             while until is None or not until():
                 look = min(budget, patience.next_look())
                 reason = engine.run(calls=target, instructions=look, cycles=deadline)
@@ -213,12 +284,16 @@ class Machine:
                         return self._stop(Stop.FAULT, broken=error)
                 elif reason is Stop.BREAK and self.wrong_results.is_here():
                     self.wrong_results.note()
+                elif reason is Stop.BREAK and self.forks.is_here():
+                    self.forks.note()
                 elif reason is not Stop.INSTRUCTIONS:
                     return self._stop(reason, asked=reason is Stop.CYCLES)
                 elif engine.instructions() >= budget:
                     return self._stop(reason, asked=True)
                 elif patience.is_out() and not bounded:
                     return self._stop(reason, nowhere_for=patience.passed())
+                elif transition.is_out() and not bounded and calls is None:
+                    return self._stop(reason, stuck=self.why_stuck())
             return self._stop(Stop.BREAK)
 
     def _stop(
@@ -228,10 +303,13 @@ class Machine:
         asked: bool = False,
         nowhere_for: int = 0,
         broken: GuestAddressError | None = None,
+        stuck: Stuck | None = None,
     ) -> StopReport:
         self.recording.flush()
         if reason in NORMAL or asked:
             self.stopped = StopReport(reason=reason, ok=True)
+        elif stuck is not None:
+            self.stopped = stuck_report(stuck, seconds=self.scenario.patience)
         elif broken is not None:
             self.stopped = self._reporter.broken_structure(broken)
         else:
@@ -300,8 +378,12 @@ class Machine:
         patch = PatchSource(name=name, code=code_source(name, code), objects=objects)
         self.loader.manifest = self.manifest.extended({}, {name: patch})
 
-    def load(self, module: str) -> Job[int]:
+    def load(self, module: str, parameters: Mapping[str, str] | None = None) -> Job[int]:
         """Have the patching CPU load a module; the job's result is 0 or a negative errno.
+
+        Args:
+            module: its name in the manifest.
+            parameters: for its init function.
 
         Raises:
             UnknownNameError: there is no such module.
@@ -309,7 +391,9 @@ class Machine:
                 job's result.
         """
         code = self.loader.code_of(module)
-        return self.kernel.installer.submit(f"load {module}", lambda: self.loader.load(module, code))
+        return self.kernel.installer.submit(
+            f"load {module}", lambda: self.loader.load(module, code, parameters or {})
+        )
 
     def unload(self, module: str) -> Job[int]:
         """Have the patching CPU unload a module; the job's result is 0 or a negative errno."""
@@ -323,6 +407,10 @@ class Machine:
     def trace(self) -> Run:
         """What has been recorded so far."""
         return self.recording.run()
+
+    def why_stuck(self) -> Stuck | None:
+        """Return what the livepatch transition under way waits for; None if there is none."""
+        return self._why_stuck.ask()
 
     @property
     def log(self) -> list[str]:
@@ -358,7 +446,9 @@ class Machine:
 
     def finish(self) -> Run:
         """Complete the recording and return it; the machine can't run on after that."""
-        return self.recording.finish()
+        run = self.recording.finish()
+        self.close()
+        return run
 
     def close(self) -> None:
         """Give files back; a recording that was not finished stays an incomplete one."""

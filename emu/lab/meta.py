@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from emu.kernel.tasks import Task
 from emu.lab.scenario import Scenario
-from emu.trace.meta import Meta, PatchEntry
+from emu.trace.meta import Meta, PatchEntry, TaskEntry
 from emu.trace.schema import SCHEMA_VERSION
 
 
@@ -28,9 +28,7 @@ def starting_meta(scenario: Scenario, tasks: Sequence[Task], patches: list[Patch
         "calls": 0,
         "instructions": 0,
         "cycles": 0,
-        "tasks": [
-            {"index": task.index, "pid": task.pid, "comm": task.comm, "cpu": task.cpu} for task in tasks
-        ],
+        "tasks": task_entries(tasks),
         "patches": patches,
         "versions": {
             "klpemu": _version("klpemu"),
@@ -43,6 +41,11 @@ def starting_meta(scenario: Scenario, tasks: Sequence[Task], patches: list[Patch
         "digest": "",
         "complete": False,
     }
+
+
+def task_entries(tasks: Sequence[Task]) -> list[TaskEntry]:
+    """Return the tasks as they are now; a slot that is used again has its last task."""
+    return [{"index": task.index, "pid": task.pid, "comm": task.comm, "cpu": task.cpu} for task in tasks]
 
 
 def _version(name: str) -> str:

@@ -13,7 +13,7 @@ from emu.build.memory_map import MODULE_DATA, Area
 from emu.build.toolchain import EntryScheme
 from emu.errors import UnknownNameError
 from emu.ftrace import Ftrace
-from emu.kernel.errno import EBUSY, EEXIST, ENOENT, ENOMEM
+from emu.kernel.errno import EAGAIN, EBUSY, EEXIST, ENOENT, ENOMEM
 from emu.kernel.heap import Heap
 from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.kernel import Kernel
@@ -40,6 +40,26 @@ class Loaded:
     base: int
     data: int
     calls: tuple[tuple[Call, int], ...]
+
+
+Parameters = Mapping[str, str]
+"""Module parameters, as insmod takes them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleWork:
+    """What a module does when it is loaded and unloaded: Python code, work of the patching CPU.
+
+    Args:
+        init: (its parameters) -> 0, or a negative errno with which it refuses to be loaded.
+        exit: called before it goes.
+    """
+
+    init: Callable[[Parameters], int]
+    exit: Callable[[], None]
+
+
+NO_WORK = ModuleWork(init=lambda _parameters: 0, exit=lambda: None)
 
 
 class ModuleLoader:
@@ -72,8 +92,10 @@ class ModuleLoader:
         self.manifest, self._near, self._far = manifest, near, far
         self.data = Heap(kernel.engine, MODULE_DATA)
         self.on_module: Callable[[Module, Image], None] = lambda _module, _image: None
-        self.covering: Callable[[str], list[str]] = lambda _name: []
-        """(module) -> the patches in use that name it among their objects."""
+        self.klp_module_coming: Callable[[Module], int] = lambda _module: 0
+        self.klp_module_going: Callable[[Module], None] = lambda _module: None
+        self.works: dict[str, ModuleWork] = {}
+        """What modules do when they are loaded and unloaded, by name."""
         self._loaded: dict[str, Loaded] = {}
         self._read: dict[tuple[int, tuple[tuple[str, int], ...]], tuple[CodeSource, Code]] = {}
 
@@ -118,30 +140,52 @@ class ModuleLoader:
 
     def _read_now(self, source: CodeSource, constants: Mapping[str, int]) -> Code:
         entry = EntryScheme.CALL_OPS if self._ftrace.trampolines.call_ops else EntryScheme.PATCHABLE
-        return read_code(self._kernel.port, source, constants, entry=entry)
+        exchanged = self.manifest.sources
+        return read_code(self._kernel.port, source, constants, entry=entry, exchanged=exchanged)
 
     # --- insmod ---------------------------------------------------------------------------------
 
-    def load(self, name: str, code: Code) -> int:
-        """insmod, as work of the patching CPU: 0, -EBUSY under a patch in use, or what `place` returns.
+    def load(self, name: str, code: Code, parameters: Parameters) -> int:
+        """insmod, as work of the patching CPU.
+
+        Returns:
+            0; what `place`, a patch that refuses the module, or its init function returned.
 
         Raises:
             EmuError: see `place`; or a call names a function that is not there.
         """
-        if self._refused(name, "load"):
-            return -EBUSY
         calls = self.manifest.modules[name].calls
         ret = self.place(name, code, area=self._far or self._near, calls=calls)
+        if ret:
+            return ret
+        module = self._module(name)
+        ret = self.klp_module_coming(module)
         if not ret:
-            self._set_live(name)
-            self.offer_calls()
-        return ret
+            ret = self._work_of(name).init(parameters)
+            if ret:
+                module.state = ModuleState.GOING
+                self._kernel.guest.synchronize_rcu("a module whose init failed")
+                self.klp_module_going(module)
+        if ret:
+            self.forget(name)
+            return ret
+        module.state = ModuleState.LIVE
+        self.offer_calls()
+        return 0
+
+    def _work_of(self, name: str) -> ModuleWork:
+        return self.works.get(name, NO_WORK)
+
+    def _module(self, name: str) -> Module:
+        module = self._modules.find(name)
+        assert module is not None, f"{name} has just been added"
+        return module
 
     def place_patch(self, name: str, code: Code, constants: Mapping[str, int]) -> int:
         """Place a patch module, live at once: 0, or what `place` returns."""
         ret = self.place(name, code, area=self._near, constants=constants, livepatch=True)
         if not ret:
-            self._set_live(name)
+            self._module(name).state = ModuleState.LIVE
         return ret
 
     def place(
@@ -190,9 +234,10 @@ class ModuleLoader:
         port, externs = self._kernel.port, self._externs()
         if isinstance(code, ElfCode):
             return build_elf_module(port, name, code, text=text, data=data, externs={**externs, **constants})
+        source = self.manifest.modules.get(name)
         return build_module(
             port, name, list(code), text_base=text.base, data_base=data.base,
-            externs=externs, constants=constants,
+            externs=externs, constants=constants, variables=source.variables if source else {},
         )  # fmt: skip
 
     def _externs(self) -> dict[str, int]:
@@ -240,20 +285,15 @@ class ModuleLoader:
                     kernel.watch_function(image.address(function), self._ftrace.sites.behind(site))
         return ret
 
-    def _set_live(self, name: str) -> None:
-        module = self._modules.find(name)
-        assert module is not None, f"{name} has just been added"
-        module.state = ModuleState.LIVE
-
     # --- rmmod ----------------------------------------------------------------------------------
 
     def unload(self, name: str) -> int:
-        """rmmod, as work of the patching CPU: 0, -ENOENT, or -EBUSY while held, patched or occupied."""
+        """rmmod, as work of the patching CPU: 0, -ENOENT, -EAGAIN while held, or -EBUSY while occupied."""
         module = self._modules.find(name)
         if module is None or name not in self._loaded:
             return -ENOENT
-        if module.refs or self._refused(name, "unload"):
-            return -EBUSY
+        if module.refs:
+            return -EAGAIN
         module.state = ModuleState.GOING
         self.offer_calls()
         self._kernel.guest.synchronize_rcu_tasks("tasks out of the module")
@@ -261,6 +301,8 @@ class ModuleLoader:
             module.state = ModuleState.LIVE
             self.offer_calls()
             return -EBUSY
+        self._work_of(name).exit()
+        self.klp_module_going(module)
         self.forget(name)
         return 0
 
@@ -276,16 +318,6 @@ class ModuleLoader:
                 f"klpemu: can't unload module '{name}': {task.comm} (pid {task.pid}) is inside it"
             )
         return bool(len(inside))
-
-    def _refused(self, name: str, verb: str) -> bool:
-        """Whether a patch in use covers the module: Linux would patch or revert it now."""
-        patches = self.covering(name)
-        if patches:
-            self._kernel.guest.log(
-                f"klpemu: can't {verb} module '{name}' while patch '{patches[0]}' covers it; "
-                "disable the patch first"
-            )
-        return bool(patches)
 
     def forget(self, name: str) -> None:
         """Let go of everything a module brought; no CPU may run its text any more."""

@@ -7,18 +7,20 @@ from dataclasses import replace
 
 from emu.build.assembly_files import read_units
 from emu.build.code_source import AssemblyFolder, Code, CodeSource
-from emu.build.contents import VMLINUX
+from emu.build.contents import VMLINUX, CallbackSource, PatchSource, function_position
 from emu.errors import EmuError, UnknownNameError
 from emu.ftrace import Sites
-from emu.kernel.errno import EBUSY
+from emu.kernel.errno import EBUSY, ENOENT
 from emu.kernel.installer import Job
 from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.kernel import Kernel
 from emu.lab.modules import ModuleLoader
 from emu.lab.symbols import SymbolBook
-from emu.livepatch import Func, Livepatch, Object, Patch, PatchFacts
+from emu.livepatch import Func, Livepatch, Object, Patch, PatchFacts, State
 from emu.trace.meta import PatchEntry
 
+TRANSITION_WORK = "klp_transition_work"
+"""Name of the job that tries again to complete a transition."""
 REPLACEMENTS = "replacement"
 """Folder of the replacements that ship with klpemu, in ``asm/<port>``."""
 
@@ -41,7 +43,11 @@ class PatchHandle:
         """Furthest clock of any CPU, cycles, when the last enabling or disabling was complete; -1 before."""
 
     def settled(self) -> bool:
-        """Whether the enabling or disabling asked for last is complete (or refused)."""
+        """Whether what was asked for last is complete (or refused): no transition of it is under way."""
+        return self._job.done and not self._patching.in_transition(self)
+
+    def answered(self) -> bool:
+        """Whether livepatch has answered, be a transition still under way or not: `result` is known."""
         return self._job.done
 
     @property
@@ -77,8 +83,10 @@ class Patching:
     ) -> None:
         self._kernel, self.core, self._loader = kernel, klp, loader
         self._kallsyms, self._sites, self._symbols = kallsyms, sites, symbols
+        klp.on_settled = self._note_settled
         self._entries: list[PatchEntry] = [{"index": 0, "name": "original", "functions": {}}]
         self._handles: dict[str, PatchHandle] = {}
+        self._numbered: dict[int, PatchHandle] = {}
         self.on_patch: Callable[[], None] = lambda: None
 
     def enable(self, patch: Patch | str) -> PatchHandle:
@@ -103,7 +111,7 @@ class Patching:
             return self._enable(handle, code, constants)
 
         job = self._kernel.installer.submit(f"enable {whole.name}", body)
-        handle = PatchHandle(self, whole, number, job)
+        handle = self._numbered[number] = PatchHandle(self, whole, number, job)
         return handle
 
     def replacements(self, patch: str, number: int, also: Mapping[str, int]) -> list[str]:
@@ -141,6 +149,10 @@ class Patching:
         """Return the patches table of ``meta.json``."""
         return [entry.copy() for entry in self._entries]
 
+    def name_of(self, number: int) -> str:
+        """Return the name of the patch of that number, ``original`` for 0."""
+        return self._entries[number]["name"]
+
     # --- work of the patching CPU ---------------------------------------------------------------
 
     def _enable(self, handle: PatchHandle, code: Code, constants: dict[str, int]) -> int:
@@ -166,8 +178,53 @@ class Patching:
         else:
             handle.klp_patch = ret
             self._handles[name] = handle
-        handle.settled_at = self._kernel.furthest_clock()
         return ret
+
+    def unload(self, name: str) -> Job[int]:
+        """Unload a patch's module; the job's result is 0, -ENOENT, or -EAGAIN while it is in use."""
+
+        def body() -> int:
+            handle = self._handles.get(name)
+            if handle is None:
+                return -ENOENT
+            ret = self.core.unload(handle.klp_patch)
+            if not ret:
+                self._loader.forget(name)
+                del self._handles[name]
+            return ret
+
+        return self._kernel.installer.submit(f"unload {name}", body)
+
+    def write_enabled(self, name: str, *, enabled: bool) -> Job[int]:
+        """Write a patch's ``enabled`` file; the job's result is what `Core.enabled_store` returns."""
+        return self._kernel.installer.submit(
+            f"write {int(enabled)} to {name}/enabled",
+            lambda: self.core.write_enabled(self.core.find(name), enabled=enabled),
+        )
+
+    def loaded(self) -> list[str]:
+        """Return the names of the patches whose modules are loaded, in use or not."""
+        return list(self._handles)
+
+    def is_quiet(self) -> bool:
+        """Whether no transition is under way and nothing is being done for livepatch."""
+        return self.core.transition.patch is None and self._kernel.installer.idle
+
+    def transition(self) -> object | None:
+        """Return what tells the transition under way from the one before and after; None without any."""
+        patch = self.core.transition.patch
+        return None if patch is None else (patch.address, self.core.transition.target)
+
+    def in_transition(self, handle: PatchHandle) -> bool:
+        """Whether a transition of the patch is under way, or what follows it."""
+        patch = self.core.transition.patch
+        under_way = patch is not None and patch.address == handle.klp_patch
+        return under_way or self._kernel.installer.current == TRANSITION_WORK
+
+    def _note_settled(self, number: int) -> None:
+        handle = self._numbered.get(number)
+        if handle is not None:  # else somebody enabled it without us
+            handle.settled_at = self._kernel.furthest_clock()
 
     def _note(self, handle: PatchHandle, replacements: list[tuple[int, int]]) -> None:
         """Enter which function the patch replaces by which, for who reads the trace."""
@@ -183,9 +240,7 @@ class Patching:
         """Queue the disabling of a patch; the job's result is 0 or a negative errno."""
 
         def body() -> int:
-            ret = self.core.disable(handle.klp_patch)
-            handle.settled_at = self._kernel.furthest_clock()
-            return ret
+            return self.core.disable(handle.klp_patch)
 
         return self._kernel.installer.submit(f"disable {handle.patch.name}", body)
 
@@ -242,14 +297,12 @@ class Patching:
         patches = self._loader.manifest.patches
         if name not in patches:
             raise UnknownNameError("patch", name, sorted(patches))
-        objects = tuple(
-            Object(
-                None if object_name == VMLINUX else object_name,
-                tuple(Func(old, new) for old, new in functions.items()),
-            )
-            for object_name, functions in patches[name].objects.items()
-        )
-        return replace(patch, objects=objects) if isinstance(patch, Patch) else Patch(name, objects)
+        source = patches[name]
+        objects = tuple(_object(key, source) for key in {**source.objects, **source.callbacks})
+        if isinstance(patch, Patch):
+            return replace(patch, objects=objects)
+        states = tuple(State(state.id, state.version) for state in source.states)
+        return Patch(name, objects, replace=source.replace, states=states)
 
     def _source(self, patch: Patch) -> CodeSource:
         """Return where the code is: as the manifest's patch of that name says, else with what ships."""
@@ -270,3 +323,18 @@ class Patching:
 
     def _shipped(self) -> list[str]:
         return [f"lp_{unit.name}" for unit in read_units(self._kernel.port, REPLACEMENTS)]
+
+
+def _object(name: str, source: PatchSource) -> Object:
+    callbacks = source.callbacks.get(name, CallbackSource(names=()))
+    return Object(
+        None if name == VMLINUX else name,
+        tuple(_func(*pair) for pair in source.objects.get(name, {}).items()),
+        callbacks=callbacks.names,
+        pre_patch_returns=callbacks.pre_patch_returns,
+    )
+
+
+def _func(spelled: str, replacement: str) -> Func:
+    name, sympos = function_position(spelled)
+    return Func(name, replacement, sympos=sympos)

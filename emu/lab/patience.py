@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from emu.kernel.kernel import Kernel
+from emu.kernel.sched import HZ
 
 SLICE = 1 << 20
 """Instructions between two looks at whether the guest gets anywhere.
@@ -54,3 +57,26 @@ class Patience:
     def passed(self) -> int:
         """Return how many instructions have been executed since there was progress."""
         return self._kernel.engine.instructions() - self._since
+
+
+class TransitionPatience:
+    """What is left of it for a transition.
+
+    Args:
+        jiffies: ticks that the patching CPU has taken.
+        under_way: tells transitions apart; None while there is none.
+        seconds: of the guest that one may take.
+    """
+
+    def __init__(
+        self, jiffies: Callable[[], int], under_way: Callable[[], object | None], *, seconds: int
+    ) -> None:
+        self._jiffies, self._under_way, self._seconds = jiffies, under_way, seconds
+        self._seen, self._since = under_way(), jiffies()
+
+    def is_out(self) -> bool:
+        """Look: whether one transition has taken too long since this was made."""
+        now = self._under_way()
+        if now != self._seen:
+            self._seen, self._since = now, self._jiffies()
+        return now is not None and self._jiffies() - self._since >= self._seconds * HZ

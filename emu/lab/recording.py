@@ -14,7 +14,7 @@ from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.kernel import Kernel
 from emu.kernel.modules import Module
 from emu.lab.code_blocks import block_of_module, block_of_plt, block_of_trampoline
-from emu.lab.meta import starting_meta
+from emu.lab.meta import starting_meta, task_entries
 from emu.lab.scenario import Scenario
 from emu.lab.symbols import SymbolBook
 from emu.machine import state as s
@@ -79,6 +79,10 @@ class Recording:
         """Tell what addresses mean from now on, so that the recording can be read if the run is killed."""
         self._recorder.set_symbols(self._symbols.table())
         self._recorder.update_meta({"patches": self._patches()})
+
+    def publish_tasks(self) -> None:
+        """Tell which tasks there are from now on."""
+        self._recorder.update_meta({"tasks": task_entries(self._kernel.tasks)})
 
     def add_module(self, module: Module, image: Image) -> None:
         """Take in a module that has appeared."""

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from emu.build.code_source import AssemblyFolder, UnreadableFileError
-from emu.build.contents import VMLINUX
+from emu.build.contents import VMLINUX, function_position
 from emu.errors import UnknownNameError
 from emu.lab.machine import Machine
 from emu.lab.scenario import Scenario, ScenarioError, Step
+from emu.lab.task_source import TaskSource
 
 
 def rehearse(machine: Machine, scenario: Scenario) -> None:
@@ -47,13 +48,16 @@ class _Rehearsal:
                 self._known("module", name, manifest.modules, key)
                 self._load(name, key)
             case "unload":
-                self._known("module", name, manifest.modules, key)
+                self._known("module", name, [*manifest.modules, *self._enabled], key)
             case "enable":
                 self._known("patch", name, manifest.patches, key)
                 self._enabled.append(name)
                 self._replacements(name, key)
             case "disable":
                 self._known("enabled patch", name, self._enabled, key)
+            case "start":
+                self._known("task", name, self._scenario.tasks, key)
+                self._start(self._scenario.tasks[name])
             case _:
                 if name not in self._kernel.symbols:
                     self._known("function", name, [*self._functions[VMLINUX], *self._loaded], key)
@@ -63,12 +67,20 @@ class _Rehearsal:
         with self._at(f"modules.{name}" if own else key):
             loader = self._machine.loader
             image = loader.dry_run(name, loader.code_of(name), self._loaded)
-        self._functions[name] = [symbol for symbol, place in image.symbols.items() if place.size]
+        sized = {key: symbol.name for key, symbol in image.symbols.items() if symbol.size}
+        self._functions[name] = [*{*sized, *sized.values()}]
         for at, call in enumerate(self._machine.manifest.modules[name].calls):
             if call.fn not in self._kernel.symbols:
                 where = f"modules.{name}.calls[{at}].fn" if own else key
                 self._known("function", call.fn, self._functions[name], where)
         self._loaded |= {symbol: place.address for symbol, place in image.symbols.items()}
+
+    def _start(self, task: TaskSource) -> None:
+        for at, call in enumerate(task.calls):
+            for name in call.names():
+                known = [*self._kernel.symbols, *self._loaded]
+                if name not in known:
+                    self._known("symbol", name, known, f"tasks.{task.name}.calls[{at}]")
 
     def _replacements(self, name: str, key: str) -> None:
         own = name in self._scenario.patches
@@ -90,9 +102,10 @@ class _Rehearsal:
         for obj, functions in self._scenario.patches[name].objects.items():
             where = f"patches.{name}.objects.{obj}"
             self._known("object", obj, [VMLINUX, *self._machine.manifest.modules], where)
-            for function in functions if obj in self._functions else ():
+            for spelled in functions if obj in self._functions else ():
+                function, _ = function_position(spelled)
                 if obj != VMLINUX or function not in self._kernel.symbols:
-                    self._known("function", function, self._functions[obj], f"{where}.{function}")
+                    self._known("function", function, self._functions[obj], f"{where}.{spelled}")
 
     def _known(self, kind: str, name: str, known: Iterable[str], key: str) -> None:
         names = sorted(known)

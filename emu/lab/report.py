@@ -8,6 +8,7 @@ from emu.errors import EmuError
 from emu.kernel.installer import PATCHING_CPU
 from emu.kernel.kernel import Kernel
 from emu.lab.faults import Faults
+from emu.lab.stuck import Stuck
 from emu.lab.whereabouts import Whereabouts
 from emu.machine.memory import GuestAddressError
 from emu.machine.state import Stop
@@ -49,6 +50,23 @@ class StopReport:
             return [f"stopped: {self.reason.name.lower()}"]
         place = f" on CPU{self.cpu}, task {self.task}, at {self.where}" if self.cpu >= 0 else ""
         return [f"{self.what}{place}", *(f"  {line}" for line in self.details)]
+
+
+def stuck_report(stuck: Stuck, *, seconds: int) -> StopReport:
+    """Return the report of a transition that has taken so many seconds of the guest and more."""
+    what = f"'{stuck.patch}': {stuck.direction} has not ended within {seconds} s of the guest's time"
+    if not stuck.stragglers:
+        return StopReport(reason=Stop.INSTRUCTIONS, ok=False, what=what, details=tuple(stuck.lines()))
+    first = stuck.stragglers[0]
+    return StopReport(
+        reason=Stop.INSTRUCTIONS,
+        ok=False,
+        cpu=first.cpu,
+        where=first.stack[0] if first.stack else "user text",
+        task=first.name,
+        what=f"{what}; the first to wait for is",
+        details=tuple(stuck.lines()),
+    )
 
 
 class GuestStoppedError(EmuError):

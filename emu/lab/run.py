@@ -9,13 +9,15 @@ from pathlib import Path
 from emu.analysis import Report, report_of
 from emu.build.manifest import load_manifest
 from emu.kernel.errno import error_name
-from emu.kernel.installer import Job
+from emu.kernel.installer import Job, done_job
 from emu.lab.interrupts import RunInterruptedError, noted_interrupts
 from emu.lab.machine import Machine
 from emu.lab.patching import PatchHandle
 from emu.lab.rehearsal import rehearse
 from emu.lab.report import StopReport
 from emu.lab.scenario import Scenario, Step
+from emu.lab.start_task import start_tasks
+from emu.lab.story import Moment, story
 from emu.lab.wrong_results import WrongResult
 from emu.machine.state import Stop
 from emu.trace.run import Run
@@ -59,6 +61,7 @@ class Outcome:
         bad_results: calls that came back with a wrong result, register or stack.
         wrong_results: the first of them.
         sites_before: first bytes of each affected site before anything was done.
+        story: what led to the first thing that went wrong.
         out: where the recording is; None: nowhere.
     """
 
@@ -70,6 +73,7 @@ class Outcome:
     wrong_results: tuple[WrongResult, ...]
     sites_before: dict[str, bytes]
     facts: Report
+    story: tuple[Moment, ...] = ()
     out: Path | None = None
 
     @property
@@ -86,6 +90,7 @@ class Outcome:
             "schema": SCHEMA,
             "ok": self.ok,
             "scenario": self.scenario.name,
+            "defect": self.scenario.defect,
             "arch": meta["arch"],
             "image": meta["image"],
             "cpus": meta["cpus"],
@@ -123,6 +128,7 @@ class Outcome:
                 "where": self.stopped.where,
                 "report": [] if self.stopped.ok else self.stopped.lines(),
             },
+            "story": [asdict(moment) for moment in self.story],
             "log": list(self.run.log),
             "digest": meta["digest"],
             "out": str(self.out) if self.out is not None else None,
@@ -143,6 +149,7 @@ def run_scenario(
         EmuError: the scenario names something that does not exist, or ``out`` can't be written.
         RunInterruptedError: Ctrl-C came; ``out`` holds all calls until then.
     """
+    scenario = scenario.on_its_port()
     with machine_of(scenario, None) as machine:
         rehearse(machine, scenario)
         if out is not None:
@@ -161,9 +168,11 @@ def run_scenario(
             steps, stopped = _play(machine, scenario, watched, run_on)
         run = machine.recording.finish()
         facts = report_of(run)  # before anybody can replace the run
+        told = story(run, stopped)
     return Outcome(
         scenario=scenario, run=run, steps=steps, stopped=stopped, bad_results=machine.bad_results(),
-        wrong_results=tuple(machine.wrong_results.noted), sites_before=before, facts=facts, out=out,
+        wrong_results=tuple(machine.wrong_results.noted), sites_before=before, facts=facts,
+        story=tuple(told), out=out,
     )  # fmt: skip
 
 
@@ -174,7 +183,8 @@ def machine_of(scenario: Scenario, out: Path | None) -> Machine:
         manifest, arch=scenario.arch, cpus=scenario.cpus, workers=scenario.workers,
         users=scenario.users, seed=scenario.seed, mode=scenario.mode, schedule=scenario.schedule,
         fetch=scenario.fetch, quantum=scenario.quantum, tick=scenario.tick, call_ops=scenario.call_ops,
-        far_modules=scenario.far_modules, out=out,
+        far_modules=scenario.far_modules, spare_tasks=scenario.slots, tickless=scenario.tickless,
+        patience=scenario.patience, defect=scenario.defect, out=out,
     )  # fmt: skip
 
 
@@ -193,7 +203,7 @@ def _play(
     for step in scenario.steps:
         stopped = _run_to(machine, min(step.after_calls, scenario.calls), run_on)
         if stopped.ok:
-            result, stopped = _do(machine, step, watched, run_on)
+            result, stopped = _do(machine, scenario, step, watched, run_on)
             steps += [result] if result is not None else []
         if not stopped.ok:
             return steps, stopped
@@ -208,10 +218,10 @@ def _run_to(machine: Machine, calls: int, run_on: _RunOn) -> StopReport:
 
 
 def _do(
-    machine: Machine, step: Step, watched: list[str], run_on: _RunOn
+    machine: Machine, scenario: Scenario, step: Step, watched: list[str], run_on: _RunOn
 ) -> tuple[StepResult | None, StopReport]:
     """Do one step; its result is None when the machine stopped before it was complete."""
-    deed = _start(machine, step)
+    deed = _start(machine, scenario, step)
     handle = deed if isinstance(deed, PatchHandle) else None
     stopped = run_on(None, lambda: _is_done(deed))
     if not _is_done(deed):
@@ -234,14 +244,23 @@ def _broken(step: Step, error: Exception) -> str:
     return f"{step.action} {step.subject} met a kernel structure that can't be; the guest broke it ({said})"
 
 
-def _start(machine: Machine, step: Step) -> PatchHandle | Job[int]:
+def _start(machine: Machine, scenario: Scenario, step: Step) -> PatchHandle | Job[int]:
+    def unload(name: str) -> Job[int]:
+        is_patch = name in machine.manifest.patches
+        return machine.livepatch.unload(name) if is_patch else machine.unload(name)
+
+    def start(name: str) -> Job[int]:
+        start_tasks(machine, scenario.tasks[name])
+        return done_job(f"start {name}")
+
     actions: dict[str, Callable[[str], PatchHandle | Job[int]]] = {
         "enable": machine.livepatch.enable,
         "disable": machine.livepatch.disable,
         "load": machine.load,
-        "unload": machine.unload,
+        "unload": unload,
         "trace": machine.tracing.add,
         "untrace": machine.tracing.remove,
+        "start": start,
     }
     return actions[step.action](step.subject)
 

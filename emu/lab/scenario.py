@@ -18,6 +18,9 @@ from emu.build.contents import ModuleSource, PatchSource
 from emu.build.manifest import image_names, parse_modules, parse_patches
 from emu.build.memory_map import MAX_CPUS
 from emu.errors import EmuError, UnknownNameError, suggestion
+from emu.kernel.installer import PATCHING_CPU
+from emu.lab.defects import DEFECTS
+from emu.lab.task_source import TaskSource, cpu_numbers, parse_tasks, spare_slots
 from emu.machine.state import Fetch, Schedule
 
 SCHEDULES = {
@@ -34,9 +37,10 @@ ACTIONS = {
     "enable": "patch to enable",
     "disable": "patch to disable",
     "load": "module to load",
-    "unload": "module to unload",
+    "unload": "module, or disabled or replaced patch, to unload",
     "trace": "function to put a counting ftrace_ops on",
     "untrace": "function to take it off again",
+    "start": "task to start",
 }
 """What a step can do, and what its value names."""
 
@@ -69,7 +73,9 @@ class Scenario:
     """A machine, its work and what happens to it; the fields are the TOML keys.
 
     Args:
-        name, description: for people.
+        name, description, commit: for people; a commit is the one of Linux that mended the defect.
+        defect: what is wrong with the machine, a key of `DEFECTS`; "" = nothing.
+        ports: the only ones that it makes sense on; none = all.
         image: name of a shipped image.
         arch: port.
         cpus: 1 to 64.
@@ -81,15 +87,24 @@ class Scenario:
         fetch: a key of `FETCHES`.
         quantum: mean instructions of a turn.
         tick: cycles between timer interrupts of a CPU, 0 = none.
+        tickless: CPUs that have none.
+        patience: seconds of the guest that a transition may take.
+        children: room for tasks that other tasks fork, on each CPU.
         call_ops: arm64: sites call through the ops pointer before the function.
         far_modules: arm64: modules go where a direct BL does not reach.
         steps: in order of ``after_calls``.
+        tasks: what steps can start.
         modules, patches: more of them than the image has.
+        on: keys that have another value on a port, by its name.
+        spare_tasks: room for tasks that somebody starts later, who may then be the only ones; no TOML key.
         origin: how messages name it; no TOML key.
     """
 
     name: str
     description: str = ""
+    commit: str = ""
+    defect: str = ""
+    ports: tuple[str, ...] = ()
     image: str = "mini"
     arch: str = "x86_64"
     cpus: int = 4
@@ -102,12 +117,27 @@ class Scenario:
     fetch: str = "random"
     quantum: int = 500
     tick: int = 5_000
+    tickless: tuple[int, ...] = ()
+    patience: int = 20
+    children: int = 0
     call_ops: bool = False
     far_modules: bool = False
     steps: tuple[Step, ...] = ()
+    tasks: Mapping[str, TaskSource] = field(default_factory=dict)
     modules: Mapping[str, ModuleSource] = field(default_factory=dict)
     patches: Mapping[str, PatchSource] = field(default_factory=dict)
+    on: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    spare_tasks: int = 0
     origin: str = "scenario"
+
+    def on_its_port(self) -> Scenario:
+        """Return this scenario with the values that its keys have on its port."""
+        return replace(self, **self.on.get(self.arch, {}), on={})  # type: ignore[arg-type]  # checked when read
+
+    @property
+    def slots(self) -> int:
+        """How many spare tasks its machine has."""
+        return self.spare_tasks + spare_slots(self.tasks, self.cpus) + self.cpus * self.children
 
     def with_options(self, options: Mapping[str, object]) -> Scenario:
         """Return this scenario with some fields replaced; ``None`` values are left out.
@@ -120,7 +150,8 @@ class Scenario:
             given["schedule"] = "random"
         for key, value in given.items():
             _check(key, value, "option")
-        return _consistent(replace(self, **given), "option")  # type: ignore[arg-type]  # checked above
+        on = {port: {key: row[key] for key in row if key not in given} for port, row in self.on.items()}
+        return _consistent(replace(self, **given, on=on), "option")  # type: ignore[arg-type]  # checked above
 
 
 def _between(low: int, high: int) -> Callable[[object], str]:
@@ -138,6 +169,18 @@ def _one_of(names: list[str]) -> Callable[[object], str]:
     return check
 
 
+def _some_of(names: list[str]) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        good = isinstance(value, (list, tuple)) and all(name in names for name in value)
+        return "" if good else f"must be an array of {', '.join(names)}, not {value!r}"
+
+    return check
+
+
+def _cpus(value: object) -> str:
+    return f"must be an array of numbers of CPUs, not {value!r}" if cpu_numbers(value) is None else ""
+
+
 def _kind(kind: type, article: str) -> Callable[[object], str]:
     return lambda value: "" if isinstance(value, kind) else f"must be {article}, not {value!r}"
 
@@ -145,6 +188,9 @@ def _kind(kind: type, article: str) -> Callable[[object], str]:
 _CHECKS: dict[str, Callable[[object], str]] = {
     "name": _kind(str, "a string"),
     "description": _kind(str, "a string"),
+    "commit": _kind(str, "a string"),
+    "defect": _one_of(["", *sorted(DEFECTS)]),
+    "ports": _some_of(sorted(PORTS)),
     "image": _kind(str, "a string"),
     "arch": _one_of(sorted(PORTS)),
     "cpus": _between(1, MAX_CPUS),
@@ -157,6 +203,9 @@ _CHECKS: dict[str, Callable[[object], str]] = {
     "fetch": _one_of(sorted(FETCHES)),
     "quantum": _between(1, 10**6),
     "tick": _between(0, 10**9),
+    "tickless": _cpus,
+    "patience": _between(1, 10**6),
+    "children": _between(0, 32),
     "call_ops": _kind(bool, "true or false"),
     "far_modules": _kind(bool, "true or false"),
 }
@@ -169,14 +218,29 @@ def _check(key: str, value: object, origin: str) -> None:
 
 
 def _consistent(scenario: Scenario, origin: str) -> Scenario:
+    """Return ``scenario``, or raise if its keys contradict each other on its port."""
+    _check_together(scenario.on_its_port(), origin)
+    return scenario
+
+
+def _check_together(scenario: Scenario, origin: str) -> None:
+    tasks = scenario.tasks.values()
     if scenario.mode == "fast" and scenario.schedule != "quantum":
         problem = f"{scenario.schedule!r} needs mode exact: fast mode runs turns (schedule quantum)"
         raise ScenarioError(origin, "schedule", problem)
-    if scenario.workers + scenario.users == 0:
+    if scenario.workers + scenario.users + scenario.slots == 0:
         raise ScenarioError(origin, "workers", "no workers and no users: nobody would make a call")
     if scenario.steps and scenario.tick == 0:
         problem = "0 lets nobody interrupt a busy CPU, so the steps might never be done; use at least 1"
         raise ScenarioError(origin, "tick", problem)
+    if scenario.ports and scenario.arch not in scenario.ports:
+        problem = f"{scenario.arch} can't have this; it is for {', '.join(scenario.ports)}"
+        raise ScenarioError(origin, "arch", problem)
+    for key, cpus in (("tickless", scenario.tickless), *((f"tasks.{t.name}.cpus", t.cpus) for t in tasks)):
+        if any(cpu >= scenario.cpus for cpu in cpus):
+            raise ScenarioError(origin, key, f"CPU{max(cpus)} is not there: cpus is {scenario.cpus}")
+    if PATCHING_CPU in scenario.tickless:
+        raise ScenarioError(origin, "tickless", f"CPU{PATCHING_CPU} patches, and needs its tick for that")
     if scenario.call_ops and PORTS[scenario.arch].tracing.ops_literal is None:
         raise ScenarioError(origin, "call_ops", f"{scenario.arch} sites carry no ops pointer")
     if scenario.far_modules and PORTS[scenario.arch].tracing.plt_entry is None:
@@ -184,7 +248,6 @@ def _consistent(scenario: Scenario, origin: str) -> Scenario:
             f"{scenario.arch} calls reach all text, so no module is far; choose another arch or leave it out"
         )
         raise ScenarioError(origin, "far_modules", problem)
-    return scenario
 
 
 def parse_scenario(text: str, *, origin: str, folder: Path = Path()) -> Scenario:
@@ -206,13 +269,16 @@ def parse_scenario(text: str, *, origin: str, folder: Path = Path()) -> Scenario
     rows = table.pop("steps", [])
     modules = parse_modules(table.pop("modules", {}), origin=origin, folder=folder)
     patches = parse_patches(table.pop("patches", {}), origin=origin, folder=folder)
+    tasks = parse_tasks(table.pop("tasks", {}), origin=origin)
+    on = {port: _on_port(table.pop(port), origin, port) for port in PORTS if port in table}
     if "name" not in table:
         raise ScenarioError(origin, "name", "is missing; give the scenario a name")
     for key, value in table.items():
         if key not in _CHECKS:
-            hint = suggestion(key, [*_CHECKS, "steps", "modules", "patches"])
+            hint = suggestion(key, [*_CHECKS, "steps", "modules", "patches", "tasks", *PORTS])
             raise ScenarioError(origin, key, f"unknown key; {hint}")
         _check(key, value, origin)
+    table |= {key: tuple(value) for key, value in table.items() if isinstance(value, list)}
     if "image" in table and table["image"] not in image_names():
         raise ScenarioError(origin, "image", str(UnknownNameError("image", table["image"], image_names())))
     if not isinstance(rows, list):
@@ -225,8 +291,23 @@ def parse_scenario(text: str, *, origin: str, folder: Path = Path()) -> Scenario
     for kind, sources in (("modules", modules), ("patches", patches)):
         for name, source in sources.items():
             _check_file(source.code, f"{kind}.{name}", origin)
-    scenario = Scenario(**table, steps=steps, modules=modules, patches=patches, origin=origin)
+    scenario = Scenario(
+        **table, steps=steps, tasks=tasks, modules=modules, patches=patches, on=on, origin=origin
+    )  # fmt: skip
     return _consistent(scenario, origin)
+
+
+def _on_port(row: object, origin: str, port: str) -> dict[str, object]:
+    if not isinstance(row, dict):
+        raise ScenarioError(origin, port, f"must be a table ([{port}])")
+    for key, value in row.items():
+        if key not in _CHECKS or key in ("name", "arch", "image", "ports"):
+            known = sorted(_CHECKS.keys() - {"name", "arch", "image", "ports"})
+            raise ScenarioError(origin, f"{port}.{key}", f"unknown key; {suggestion(key, known)}")
+        problem = _CHECKS[key](value)
+        if problem:
+            raise ScenarioError(origin, f"{port}.{key}", problem)
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
 
 
 def _check_file(code: CodeSource | None, where: str, origin: str) -> None:

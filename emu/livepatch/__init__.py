@@ -1,20 +1,39 @@
 """Livepatching: kernel/livepatch/*.c in Python, on guest memory."""
 
+from emu.livepatch.flavour import FLAVOURS, LINUX_6_1, LINUX_6_17, Flavour, flavour_named
 from emu.livepatch.livepatch import Livepatch, ObjectState, PatchFacts
 from emu.livepatch.model import Callback, Func, Object, ObjectFacts, Patch, State
-from emu.livepatch.transition import Immediate, PatchState, Switching
+from emu.livepatch.parts import CheckStack, Parts
+from emu.livepatch.patch import Patcher
+from emu.livepatch.procfs import Procfs
+from emu.livepatch.shadow import Constructor, Destructor, Shadow
+from emu.livepatch.state import States
+from emu.livepatch.sysfs import Sysfs
+from emu.livepatch.transition import PatchState
 
 __all__ = [
+    "FLAVOURS",
+    "LINUX_6_1",
+    "LINUX_6_17",
     "Callback",
+    "CheckStack",
+    "Constructor",
+    "Destructor",
+    "Flavour",
     "Func",
-    "Immediate",
     "Livepatch",
     "Object",
     "ObjectFacts",
     "ObjectState",
+    "Parts",
     "Patch",
     "PatchFacts",
     "PatchState",
+    "Patcher",
+    "Procfs",
+    "Shadow",
     "State",
-    "Switching",
+    "States",
+    "Sysfs",
+    "flavour_named",
 ]

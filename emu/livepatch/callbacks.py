@@ -7,15 +7,25 @@ from __future__ import annotations
 
 from emu.kernel.guest import Guest, View
 from emu.kernel.modules import Modules
+from emu.livepatch.announce import Announcer
 from emu.livepatch.graph import LoadedPatch, object_name
 from emu.livepatch.model import Callback, ObjectFacts
 
 
 class Callbacks:
-    """Calls them; ``loaded`` knows which Python function stands behind a non-zero member."""
+    """Calls them, each as one step of the patching CPU.
 
-    def __init__(self, guest: Guest, modules: Modules, loaded: dict[int, LoadedPatch]) -> None:
-        self._guest, self._modules, self._loaded = guest, modules, loaded
+    Args:
+        guest: the patching CPU.
+        modules: whose state callbacks are told.
+        loaded: knows which Python function stands behind a non-zero member.
+        announcer: stands behind those that a patch declares by name.
+    """
+
+    def __init__(
+        self, guest: Guest, modules: Modules, loaded: dict[int, LoadedPatch], announcer: Announcer
+    ) -> None:
+        self._guest, self._modules, self._loaded, self._announcer = guest, modules, loaded, announcer
 
     def klp_pre_patch_callback(self, patch: View, obj: View) -> int:
         """Call pre_patch; only if it returns 0 may post_unpatch run later."""
@@ -41,12 +51,20 @@ class Callbacks:
         if not obj[f"callbacks.{name}"]:
             return 0
         loaded = self._loaded[patch.address]
-        callback: Callback = getattr(loaded.objects[obj.address], name)
-        owner = object_name(self._guest, obj)
+        declared, owner = loaded.objects[obj.address], object_name(self._guest, obj)
         module = self._modules.find(owner) if owner is not None else None
         facts = ObjectFacts(
             patch=loaded.patch.name,
             object=owner or "vmlinux",
             state=module.state.value if module is not None else "built in",
+            klp_patch=patch.address,
         )
-        return self._guest.callback(f"{name} {facts.object}", lambda: callback(facts))
+        callback: Callback | None = getattr(declared, name)
+        returns = declared.pre_patch_returns if name == "pre_patch" else 0
+
+        def run() -> int:
+            if callback is not None:
+                return callback(facts)
+            return self._announcer.announce(name, facts, patch, returns)
+
+        return self._guest.callback(f"{name} {facts.object}", run)

@@ -135,7 +135,8 @@ class Core:
 
     def _find_object_module(self, obj: View, name: str | None) -> None:
         module = self._modules.find(name) if name is not None else None
-        if module is not None:
+        # a module that has not been through klp_module_coming yet will be given to us there
+        if module is not None and module.klp_alive:
             obj["mod"] = module.base
 
     def klp_init_func(self, func: View) -> int:
@@ -242,8 +243,20 @@ class Core:
         """Write a patch's ``enabled`` file: 0 or an error; a disabled patch can't be enabled again."""
         if bool(patch["enabled"]) == enabled:
             return -EINVAL
-        under_way = self._transition.patch
-        if under_way is not None and under_way.address == patch.address:
-            # reversing a transition needs tasks that may still be on either side of it
-            return -EBUSY
+        if self._in_transition(patch):
+            self._transition.klp_reverse_transition()
+            return 0
         return self.klp_disable_patch(patch) if not enabled else -EINVAL
+
+    def force_store(self, patch: View, *, force: bool) -> int:
+        """Write a patch's ``force`` file: 0, or -EINVAL when there is nothing to force."""
+        if not force:
+            return 0
+        if not self._in_transition(patch):
+            return -EINVAL
+        self._transition.klp_force_transition()
+        return 0
+
+    def _in_transition(self, patch: View) -> bool:
+        under_way = self._transition.patch
+        return under_way is not None and under_way.address == patch.address

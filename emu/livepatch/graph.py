@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from emu.build.contents import CALLBACKS
 from emu.kernel.bytes import load_string, store_string, string_size
 from emu.kernel.guest import Guest, View
 from emu.livepatch.model import Func, Object, Patch
-from emu.structs import KLP_FUNC, KLP_OBJECT, KLP_PATCH, Struct
-
-CALLBACKS = ("pre_patch", "post_patch", "pre_unpatch", "post_unpatch")
+from emu.structs import KLP_FUNC, KLP_OBJECT, KLP_PATCH, KLP_STATE, Struct
 
 
 @dataclass(slots=True, kw_only=True)
@@ -22,7 +21,6 @@ class LoadedPatch:
         view: its klp_patch.
         objects: address of each static klp_object -> its declaration, in order.
         funcs: address of each static klp_object -> its static klp_funcs, in order.
-        states: its states are looked up here; guest code never reads them.
         number: what events of this patch carry.
         own_module: loading it entered the module, so unloading removes it.
     """
@@ -43,7 +41,9 @@ def load_graph(guest: Guest, patch: Patch, resolve: Callable[[Patch, Func], int]
     names = [patch.name, *(o.name for o in patch.objects if o.name is not None)]
     names += [f.old_name for o in patch.objects for f in o.funcs]
     count = sum(len(o.funcs) for o in patch.objects)
-    strings = KLP_PATCH.size + KLP_OBJECT.size * len(patch.objects) + KLP_FUNC.size * count
+    states = KLP_PATCH.size + KLP_OBJECT.size * len(patch.objects) + KLP_FUNC.size * count
+    # one more than there are: its id of 0 ends the array
+    strings = states + KLP_STATE.size * (len(patch.states) + 1 if patch.states else 0)
     size = strings + sum(string_size(name) for name in names)
     base = guest.alloc(size, f"module {patch.name}")
     if not base:
@@ -61,12 +61,16 @@ def load_graph(guest: Guest, patch: Patch, resolve: Callable[[Patch, Func], int]
     view["mod"] = place(patch.name, "module name")
     view["objs"] = base + KLP_PATCH.size if patch.objects else 0
     view["replace"] = int(patch.replace)
+    if patch.states:
+        view["states"] = base + states
+        _fill_states(guest, patch, base + states)
     for i, declared in enumerate(patch.objects):
         obj = View(guest, KLP_OBJECT, base + KLP_PATCH.size + KLP_OBJECT.size * i)
         obj["name"] = place(declared.name, "object name") if declared.name is not None else 0
         obj["funcs"] = next_func
         for name in CALLBACKS:
-            obj[f"callbacks.{name}"] = int(getattr(declared, name) is not None)
+            has = getattr(declared, name) is not None or name in declared.callbacks
+            obj[f"callbacks.{name}"] = int(has)
         loaded.objects[obj.address], loaded.funcs[obj.address] = declared, []
         for func in declared.funcs:
             made = View(guest, KLP_FUNC, next_func)
@@ -76,6 +80,12 @@ def load_graph(guest: Guest, patch: Patch, resolve: Callable[[Patch, Func], int]
             made["old_sympos"] = func.sympos
             loaded.funcs[obj.address].append(made)
     return loaded
+
+
+def _fill_states(guest: Guest, patch: Patch, array: int) -> None:
+    for i, declared in enumerate(patch.states):
+        state = View(guest, KLP_STATE, array + KLP_STATE.size * i)
+        state["id"], state["version"], state["data"] = declared.id, declared.version, declared.data
 
 
 def for_each_object(guest: Guest, patch: View) -> Iterator[View]:

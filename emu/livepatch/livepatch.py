@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from emu.errors import UnknownNameError
@@ -10,6 +11,7 @@ from emu.kernel.errno import EAGAIN, EEXIST, ENOENT, ENOMEM
 from emu.kernel.guest import Guest, View
 from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.modules import Module, Modules
+from emu.livepatch.announce import Announcer
 from emu.livepatch.callbacks import Callbacks
 from emu.livepatch.core import Core
 from emu.livepatch.graph import (
@@ -22,9 +24,12 @@ from emu.livepatch.graph import (
 )  # fmt: skip
 from emu.livepatch.log import Log
 from emu.livepatch.model import Func, Patch
-from emu.livepatch.patch import Patcher
+from emu.livepatch.module_objects import ModuleObjects
+from emu.livepatch.parts import RIGHT, Parts
 from emu.livepatch.replace import Replace
-from emu.livepatch.transition import Immediate, PatchState, Switching, Transition
+from emu.livepatch.shadow import Shadow
+from emu.livepatch.state import States
+from emu.livepatch.transition import PatchState, Scheduler, Transition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +58,11 @@ class Livepatch:
         guest: the patching CPU.
         ftrace: of the same kernel.
         kallsyms, modules: of the same kernel.
-        switching: how tasks change over; by default at once.
+        sched: the tasks that switch.
+        retry: has a function run about a second later, see `Transition`.
         debug: the log holds the debug lines too.
         save_regs: see `Patcher`.
+        parts: what to put in place of a part of it.
     """
 
     def __init__(
@@ -65,31 +72,41 @@ class Livepatch:
         kallsyms: Kallsyms,
         modules: Modules,
         *,
-        switching: Switching | None = None,
+        sched: Scheduler,
+        retry: Callable[[Callable[[], None]], None],
         debug: bool = False,
         save_regs: bool = False,
+        parts: Parts = RIGHT,
     ) -> None:
         self._guest, self._kallsyms, self._modules = guest, kallsyms, modules
         self.log = Log(guest, debug=debug)
         self._loaded: dict[int, LoadedPatch] = {}
         self._tainted = False
+        self.on_settled: Callable[[int], None] = lambda _number: None
+        """Told the number of each patch whose transition is complete."""
         patches = guest.alloc(16, "klp_patches")
         assert patches, "no room for klp_patches at boot"
-        self._patcher = Patcher(guest, ftrace, self.log, save_regs=save_regs)
-        replace = Replace(guest, patches, self._patcher, modules)
-        callbacks = Callbacks(guest, modules, self._loaded)
+        self.patcher = parts.patcher(guest, ftrace, self.log, save_regs=save_regs)
+        replace = Replace(guest, patches, self.patcher, modules)
+        self.shadow = Shadow(guest, ftrace.rcu, self.log)
+        self.states = States(guest, patches, lambda: self.transition.patch)
+        callbacks = Callbacks(guest, modules, self._loaded, Announcer(guest, self.states))
         self.transition = Transition(
-            guest, target_state=kallsyms.address_of("klp_target_state"), patcher=self._patcher,
-            replace=replace, callbacks=callbacks, rcu=ftrace.rcu, log=self.log,
-            mark=self._mark, switching=switching or Immediate(),
+            guest, target_state=kallsyms.address_of("klp_target_state"), patcher=self.patcher,
+            replace=replace, callbacks=callbacks, rcu=ftrace.rcu, sched=sched, log=self.log,
+            mark=self._mark, retry=retry, check_stack=parts.check_stack,
         )  # fmt: skip
         self.core = Core(
             guest, patches=patches, kallsyms=kallsyms, modules=modules, loaded=self._loaded,
-            patcher=self._patcher, replace=replace, callbacks=callbacks, transition=self.transition,
+            patcher=self.patcher, replace=replace, callbacks=callbacks, transition=self.transition,
             log=self.log, mark=self._mark,
         )  # fmt: skip
+        self.objects = ModuleObjects(
+            guest, patches, init_object_loaded=self.core.klp_init_object_loaded, patcher=self.patcher,
+            callbacks=callbacks, transition=self.transition, log=self.log,
+        )  # fmt: skip
         guest.list_init(patches)
-        guest.list_init(self._patcher.klp_ops)
+        guest.list_init(self.patcher.klp_ops)
         self.transition.set_target(PatchState.UNDEFINED)
 
     def enable(self, patch: Patch, *, number: int = 0) -> int:
@@ -152,6 +169,8 @@ class Livepatch:
         self._guest.free(loaded.view.address, f"module {loaded.patch.name}")
 
     def _mark(self, what: str, view: View, detail: bool) -> None:
+        if what == "SETTLED":
+            self.on_settled(self._loaded[view.address].number)
         self._guest.mark(what, self._loaded[view.address].number, int(detail))
 
     def _resolve(self, patch: Patch, func: Func) -> int:
@@ -165,6 +184,10 @@ class Livepatch:
         raise UnknownNameError(
             "replacement", func.new_func, [symbol.name for symbol in self._kallsyms.symbols(patch.name)]
         )
+
+    def name_of(self, patch: View) -> str:
+        """Return the name of a loaded patch."""
+        return self._loaded[patch.address].patch.name
 
     def find(self, name: str) -> int:
         """Return the handle of the loaded patch called ``name``, or -ENOENT."""

@@ -9,14 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from emu.build.contents import CALLBACKS
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectFacts:
-    """What a callback is told: the patch, the object ("vmlinux" or a module) and its module's state."""
+    """What a callback is told.
+
+    Args:
+        patch: its name.
+        object: "vmlinux" or a module.
+        state: of that module: "live", "coming", "going", or "built in".
+        klp_patch: guest address of the patch, by which its states are found.
+    """
 
     patch: str
     object: str
     state: str
+    klp_patch: int = 0
 
 
 Callback = Callable[[ObjectFacts], int]
@@ -46,6 +56,11 @@ class Object:
         name: a module, or None for the kernel image.
         funcs: its functions to replace.
         pre_patch, post_patch, pre_unpatch, post_unpatch: callbacks.
+        callbacks: those of `CALLBACKS` that only tell the kernel log that they run; see `announce`.
+        pre_patch_returns: what pre_patch returns when it is one of those: 0, or a negative error.
+
+    Raises:
+        ValueError: there is no such callback, one is given twice, or there is no pre_patch to return that.
     """
 
     name: str | None
@@ -54,14 +69,36 @@ class Object:
     post_patch: Callback | None = field(default=None, kw_only=True)
     pre_unpatch: Callback | None = field(default=None, kw_only=True)
     post_unpatch: Callback | None = field(default=None, kw_only=True)
+    callbacks: tuple[str, ...] = field(default=(), kw_only=True)
+    pre_patch_returns: int = field(default=0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for name in self.callbacks:
+            if name not in CALLBACKS:
+                raise ValueError(f"callbacks must be of {', '.join(CALLBACKS)}, not {name!r}")
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name} is given both as a function and in callbacks; give one")
+        if self.pre_patch_returns and "pre_patch" not in self.callbacks:
+            raise ValueError("pre_patch_returns needs pre_patch in callbacks")
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A system state that a patch changes: two patches may share it when the newer's version is no lower."""
+    """A system state that a patch changes: two patches may share it when the newer's version is no lower.
+
+    Args:
+        id: not 0.
+        version: of the change.
+        data: what the guest's ``klp_state.data`` holds when the patch is loaded.
+    """
 
     id: int
     version: int
+    data: int = field(default=0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            raise ValueError("id must not be 0, which ends the array of states")
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,13 @@ class Replace:
             if obj["dynamic"]:
                 guest.free(obj.address, "klp_object dynamic")
 
+    def mark_replaced_forced(self, new_patch: View) -> None:
+        """Note of every patch before ``new_patch`` that tasks were forced off it: it can't be unloaded."""
+        for old_patch in for_each_patch(self._guest, self._patches):
+            if old_patch.address == new_patch.address:
+                return
+            old_patch["forced"] = 1
+
     def klp_free_patch(self, patch: View) -> None:
         """Let go of a patch that is in use nowhere, and of its module unless a transition was forced.
 

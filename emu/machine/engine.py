@@ -284,6 +284,10 @@ class Engine:
         self.ctl[s.CTL_CURRENT] = -1
         self.ctl[s.CTL_INTERRUPTIBLE] = 1
 
+    def stop_tick(self, cpu: int) -> None:
+        """Let a CPU have no timer interrupts from now on."""
+        self.blocks[cpu, s.CPU_NEXT_TICK] = s.NO_TICK
+
     def set_vectors(self, *, sync: int, timer: int, reschedule: int, trap: int, syscall: int) -> None:
         """Say where the guest's exception and interrupt entries are."""
         self.ctl[s.CTL_VECTOR_SYNC : s.CTL_VECTOR_SYSCALL + 1] = (
@@ -377,6 +381,17 @@ class Engine:
                 top = frame[s.FRAME_BELOW]
         rows.sort(key=lambda row: int(row[0]))
         return calls_from_words(_unsigned(np.array(rows, np.int64).reshape(-1, s.CALL_WORDS)))
+
+    def forget_task(self, index: int) -> None:
+        """Let go of the open calls of a task that is over: its number will be another's."""
+        top = self.tasks[index, s.TASK_TOP]
+        while top >= 0:
+            frame = self.frames[top]
+            below = frame[s.FRAME_BELOW]
+            frame[s.FRAME_BELOW], self.ctl[s.CTL_FREE_FRAME] = self.ctl[s.CTL_FREE_FRAME], top
+            top = below
+        self.tasks[index] = 0
+        self.tasks[index, s.TASK_TOP] = -1
 
     def protect(self, address: int, *, accessible: bool) -> None:
         """Fence data pages off from every CPU, or give them back.

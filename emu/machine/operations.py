@@ -18,6 +18,8 @@ class OpKind(IntEnum):
     LOAD = auto()
     STORE = auto()
     ATOMIC_ADD = auto()
+    SET_BIT = auto()
+    CLEAR_BIT = auto()
     BARRIER = auto()
     TEXT_STORE = auto()
     CACHE_CLEAN = auto()
@@ -28,6 +30,7 @@ class OpKind(IntEnum):
     FREE = auto()
     LOG = auto()
     CALLBACK = auto()
+    CALL = auto()
     MARK = auto()
 
 
@@ -61,10 +64,11 @@ class Operation:
     Args:
         kind: what it does.
         what: its name in reports and for dropping it on purpose, e.g. ``"func->transition"``.
-        address: guest address it concerns; of a MARK its first operand, ``value`` being the second.
+        address: guest address it concerns; of a MARK its first operand, ``value`` being the second; of a CALL
+            the guest function, ``args`` being its arguments.
         size: bytes.
         value: stored value, event argument, or what an ATOMIC_ADD adds (modulo 2^(8 * size); a full barrier
-            on either side; its result is the new value).
+            on either side; its result is the new value), or the bit number of a SET_BIT or CLEAR_BIT.
         data: bytes of a TEXT_STORE.
         barrier: of a BARRIER.
         until: of a WAIT: what must hold, asked for when the wait begins; all of it must come true.
@@ -82,10 +86,11 @@ class Operation:
     until: Callable[[], Sequence[Condition]] | None = None
     line: str = ""
     call: Callable[[], int] | None = None
+    args: tuple[int, ...] = ()
 
 
 class Player(Protocol):
-    """Plays operations one by one and gives back what each yields (LOAD, ATOMIC_ADD, ALLOC, CALLBACK)."""
+    """Plays operations one by one; LOAD, ATOMIC_ADD, ALLOC, CALL and CALLBACK yield something."""
 
     def play(self, operation: Operation) -> int:
         """Play ``operation`` as the patching CPU's next step and return its result, 0 if it has none."""

@@ -77,8 +77,6 @@ CTL_USER_BASE = 69
 CTL_USER_SIZE = 70
 CTL_WINDOWS = 72  # 3 x (base, size, offset)
 CTL_ROUND = 84  # CPU that ran last (Schedule.ROUND_ROBIN, LEAST_CLOCK)
-CTL_BREAK_CPU = 85  # who hit the last breakpoint
-CTL_BREAK_AT = 86  # its address, 0 = none yet
 CTL_WARNINGS = 87  # WARN and BUG events so far
 CTL_ROUND_CLOCK = 88  # clock that this round's CPUs are not ahead of (Schedule.LEAST_CLOCK)
 CTL_WORDS = 96
@@ -113,8 +111,12 @@ CPU_SHADOW = 25  # 1: the instruction before holds interrupts off for one more
 CPU_PAGES = 26  # host address of a byte per data page: 1 = the CPU may access it
 CPU_FRESH = 27  # 1: no instruction has run since the engine was entered
 CPU_LANDED = 28  # 1: CPU_PC was arrived at by a taken control transfer
+CPU_BREAK_AT = 29  # address of the breakpoint that it hit last, 0 = none yet
 CPU_SCRATCH = 32  # 4 words that uc_reg_read and uc_reg_write go through
 CPU_WORDS = 64
+
+NO_TICK = 1 << 62
+"""``CPU_NEXT_TICK`` of a CPU without timer interrupts: no clock comes so far."""
 
 IRQ_SYNC = 1
 IRQ_TIMER = 2

@@ -10,17 +10,15 @@ from emu.machine.stale import synchronise_fetch
 from emu.machine.state import (
     CPU_BLOCK_END,
     CPU_BLOCK_START,
+    CPU_BREAK_AT,
     CPU_EXCEPTION,
     CPU_FAULT_ADDRESS,
-    CPU_INDEX,
     CPU_PC,
     CPU_PENDING,
     CPU_PERCPU,
     CPU_SCRATCH,
     CPU_STOP,
     CPU_UC,
-    CTL_BREAK_AT,
-    CTL_BREAK_CPU,
     CTL_PORT,
     CTL_PROBE,
     CTL_PROBE_TABLE,
@@ -182,8 +180,7 @@ def handle_trap(ctl: Words, cpu: Words, error: int) -> None:
         return
     if x86 and exception == _INT3 + 1:
         record_event(ctl, cpu, _EVENT_BREAKPOINT, pc - 1, 0, 0)
-        ctl[CTL_BREAK_CPU] = cpu[CPU_INDEX]
-        ctl[CTL_BREAK_AT] = pc - 1
+        cpu[CPU_BREAK_AT] = pc - 1
         if enter_exception(ctl, cpu, ctl[CTL_VECTOR_BREAKPOINT]):
             return
     offset = text_offset(ctl, pc)
@@ -204,8 +201,7 @@ def handle_trap(ctl: Words, cpu: Words, error: int) -> None:
             return
     if not x86 and exception == _ARM_BRK + 1:
         record_event(ctl, cpu, _EVENT_BREAKPOINT, pc, 0, 0)
-        ctl[CTL_BREAK_CPU] = cpu[CPU_INDEX]
-        ctl[CTL_BREAK_AT] = pc
+        cpu[CPU_BREAK_AT] = pc
         enter_exception(ctl, cpu, ctl[CTL_VECTOR_BREAKPOINT])
         return
     if error != 0:

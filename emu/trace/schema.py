@@ -82,6 +82,7 @@ class EventKind(IntEnum):
     FREE = 16
     BREAKPOINT = 17
     TRANSITION = 18
+    FORK = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,12 @@ EVENT_DOCS: dict[EventKind, EventDoc] = {
         "new state, as a 64-bit two's complement",
         "state before, likewise",
         "patch index",
+    ),
+    EventKind.FORK: EventDoc(
+        "`task` makes a child, and something of its own is copied",
+        "row of the child",
+        "0 = its flags are copied, 2 = its `patch_state` is; 1 more where it has TIF_PATCH_PENDING",
+        "its `patch_state`, as a 64-bit two's complement",
     ),
 }
 """What each event kind says, and its operands."""

@@ -40,11 +40,13 @@ _RIP = re.compile(r"\[\s*rip\s*\+\s*(\w+)")
 
 @cache
 def _outside(port_name: str) -> dict[str, int]:
-    """Return an address for every label of every file of the port, and for every variable."""
+    """Return an address for every label of every file of the port, and for every variable, modules' too."""
     sources = [source.read_text() for source in ASM.glob(f"{port_name}/**/*.s")]
     labels = {name for source in sources for name in _LABEL.findall(source)}
     addresses = {name: OUTSIDE + 0x10 * place for place, name in enumerate(sorted(labels))}
-    for place, name in enumerate(load_manifest("mini").variables):
+    mini = load_manifest("mini")
+    variables = [mini.variables, *(module.variables for module in mini.modules.values())]
+    for place, name in enumerate(name for table in variables for name in table):
         addresses[name] = VARIABLES + 0x40 * place
     return addresses
 

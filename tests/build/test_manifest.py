@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from emu.build.code_source import AssemblyFolder, ObjectFile, SourceFile
+from emu.build.contents import CALLBACKS, CallbackSource, StateSource, function_position
 from emu.build.manifest import ManifestError, image_names, load_manifest, parse_manifest
 from emu.build.toolchain import EntryScheme
 from emu.errors import UnknownNameError
@@ -83,6 +84,50 @@ WRONG = {
         'name = "x"\n[patches.p.objects.m]\nf = 1',
         r"patches\.p\.objects\.m\.f: must name the replacement, not 1",
     ),
+    "a module's variable": (
+        'name = "x"\n[modules.m]\nvariables = { v = -1 }',
+        r"modules\.m\.variables\.v: must be 1 to 0x4000 bytes, not -1",
+    ),
+    "variables of an object": (
+        'name = "x"\n[modules.m]\nobject = "x.o"\nvariables = { v = 8 }',
+        r"modules\.m\.variables: are for a folder alone",
+    ),
+    "position": (
+        'name = "x"\n[patches.p.objects.m]\n"f,0" = "lp_f"',
+        r"patches\.p\.objects\.m\.f,0: must be a function, or \"function,position\" from 1",
+    ),
+    "callbacks": (
+        'name = "x"\n[patches.p.objects.m]\ncallbacks = ["patch"]',
+        r"patches\.p\.objects\.m\.callbacks: must be an array of pre_patch, .*, not \['patch'\]",
+    ),
+    "kind of callback": (
+        'name = "x"\n[patches.p.objects.m]\ncallbacks = [[]]',
+        r"patches\.p\.objects\.m\.callbacks: must be an array of pre_patch, .*, not \[\[\]\]",
+    ),
+    "what pre_patch returns": (
+        'name = "x"\n[patches.p.objects.m]\ncallbacks = ["pre_patch"]\npre_patch_returns = 1',
+        r"patches\.p\.objects\.m\.pre_patch_returns: must be 0 or a negative errno, not 1",
+    ),
+    "what no pre_patch returns": (
+        'name = "x"\n[patches.p.objects.m]\ncallbacks = ["post_patch"]\npre_patch_returns = -19',
+        r"patches\.p\.objects\.m\.pre_patch_returns: needs pre_patch among the callbacks",
+    ),
+    "replace": (
+        'name = "x"\n[patches.p]\nreplace = 1\nobjects.m.f = "lp_f"',
+        r"patches\.p\.replace: must be true or false, not 1",
+    ),
+    "states": (
+        'name = "x"\n[patches.p]\nstates = 1\nobjects.m.f = "lp_f"',
+        r"patches\.p\.states: must be an array of { id = \.\.\., version = \.\.\. }",
+    ),
+    "state": (
+        'name = "x"\n[patches.p]\nstates = [{ id = 1 }]\nobjects.m.f = "lp_f"',
+        r"patches\.p\.states\[0\]: needs exactly id and version",
+    ),
+    "version of a state": (
+        'name = "x"\n[patches.p]\nstates = [{ id = 1, version = 4294967296 }]\nobjects.m.f = "lp_f"',
+        r"patches\.p\.states\[0\]\.version: must be a u32, not 4294967296",
+    ),
 }
 
 
@@ -151,7 +196,9 @@ def test_a_manifest_has_everything_of_its_base_and_its_own_on_top() -> None:
 
 
 def test_an_unknown_base_is_told_with_those_there_are() -> None:
-    with pytest.raises(UnknownNameError, match=r"^unknown image 'nosuch'; known: cmini, mini$"):
+    with pytest.raises(
+        UnknownNameError, match=r"^unknown image 'nosuch'; known: cmini, mini, reference, traced-helper$"
+    ):
         parse_manifest('name = "x"\nbase = "nosuch"', origin="m.toml")
 
 
@@ -161,3 +208,55 @@ def test_shipped_images_can_be_read_and_their_sources_are_there() -> None:
         codes = [module.code for module in manifest.modules.values()]
         codes += [patch.code for patch in manifest.patches.values() if patch.code is not None]
         assert all(code.path.is_file() for code in codes if isinstance(code, SourceFile))
+
+
+def test_a_patch_may_have_all_that_its_author_can_declare() -> None:
+    text = """
+        name = "x"
+        [patches.p]
+        replace = true
+        states = [{ id = 1, version = 2 }, { id = 7, version = 0 }]
+        [patches.p.objects.vmlinux]
+        callbacks = ["post_patch", "pre_patch"]
+        pre_patch_returns = -19
+        [patches.p.objects.m]
+        "f,2" = "lp_f"
+        "f,1" = "lp_g"
+        h = "lp_f"
+    """
+
+    patch = parse_manifest(text, origin="m.toml").patches["p"]
+
+    assert patch.replace
+    assert patch.states == (StateSource(id=1, version=2), StateSource(id=7, version=0))
+    assert patch.callbacks == {
+        "vmlinux": CallbackSource(names=("post_patch", "pre_patch"), pre_patch_returns=-19)
+    }
+    assert patch.objects == {"vmlinux": {}, "m": {"f,2": "lp_f", "f,1": "lp_g", "h": "lp_f"}}
+    assert [function_position(name) for name in patch.objects["m"]] == [("f", 2), ("f", 1), ("h", 0)]
+
+
+def test_the_reference_image_declares_what_the_observations_need() -> None:
+    """Source: the table of modules in the observations' README."""
+    reference = load_manifest("reference")
+    patches = reference.patches
+
+    assert {"viccore", "victim", "late"} <= reference.modules.keys() == load_manifest("mini").modules.keys()
+    assert sum(name.startswith("lp_") for name in patches) == 36
+    assert [name for name, patch in patches.items() if patch.replace] == ["lp_ra1", "lp_rb1"]
+    assert {name: patch.states for name, patch in patches.items() if patch.states} == {
+        "lp_s1v1": (StateSource(id=1, version=1),),
+        "lp_s1v1b": (StateSource(id=1, version=1),),
+        "lp_s1v2": (StateSource(id=1, version=2),),
+    }
+    told = {source.names for patch in patches.values() for source in patch.callbacks.values()}
+    assert told == {CALLBACKS}
+    refusing = {
+        name: key
+        for name, patch in patches.items()
+        for key, source in patch.callbacks.items()
+        if source.pre_patch_returns
+    }
+    assert refusing == {"lp_cbfail": "vmlinux", "lp_cbfail2": "vmlinux"}
+    assert list(patches["lp_cbfail2"].objects) == ["victim", "vmlinux"]
+    assert list(patches["lp_oa1"].objects["victim"]) == ["vic_outer", "vic_alpha"]

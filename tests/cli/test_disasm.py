@@ -445,5 +445,5 @@ def test_a_real_runs_text_is_what_its_memory_holds(
         assert line["bytes"] == expected.hex(), name
     assert found["cmdline_proc_show"]["versions"][0]["replacement"] == "livepatch-show:lp_cmdline_proc_show"
     assert [name for name in sites if found[name]["state"] == "on"] == [
-        "cmdline_proc_show", "meminfo_proc_show", "uptime_proc_show",
+        "cmdline_proc_show", "meminfo_proc_show", "uptime_proc_show", "loadavg_proc_show",
     ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emu.build.memory_map import FAR_MODULES, MODULES
-from emu.kernel.errno import EBUSY, EEXIST, ENOENT
+from emu.kernel.errno import EEXIST, ENOENT
 from emu.trace.schema import CallFlag
 from tests.conformance.bench import Bench, Calls
 from tests.conformance.setups import Setup
@@ -110,9 +110,13 @@ class TestModuleSites:
         bench.unload_patch("livepatch-both")
         unloaded(bench)
 
-    def test_it_stays_while_a_patch_covers_it(self, bench: Bench) -> None:
+    def test_it_goes_and_comes_back_under_a_patch(self, bench: Bench) -> None:
         handle = bench.enable("livepatch-target")
-        assert bench.do(bench.machine.unload("target")) == -EBUSY
+        assert bench.do(bench.machine.unload("target")) == 0
+        reverting = "livepatch: reverting patch 'livepatch-target' on unloading module 'target'"
+        assert bench.machine.log[-1] == reverting
+        assert bench.do(bench.machine.load("target")) == 0
+        assert "livepatch: applying patch 'livepatch-target' to loading module 'target'" in bench.machine.log
         assert versions(bench, bench.run(300)) == {handle.id}
         bench.disable(handle)
         bench.unload_patch("livepatch-target")

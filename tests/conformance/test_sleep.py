@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from emu.kernel.errno import EBUSY
+from emu.kernel.errno import EAGAIN
 from emu.livepatch import Func, Object, Patch
 from emu.structs import CONSTANTS
 from emu.trace.schema import CallFlag, EventKind
@@ -27,7 +27,7 @@ def asleep(bench: Bench) -> list[str]:
 
 def sleepers_bench(setup: Setup) -> Bench:
     """A machine whose tasks call nothing but mini_sleep, for many ticks each time."""
-    bench = Bench(setup)
+    bench = Bench(setup, workers=0, users=3)  # a kernel thread that only sleeps in it could never switch
     kernel = bench.machine.kernel
     call = next(call for call in bench.machine.manifest.calls if call.fn == "mini_sleep")
     long_call = replace(call, args=(TICKS,), expected=TICKS)
@@ -46,54 +46,59 @@ def until_all_sleep(bench: Bench) -> None:
 
 
 class TestSleepers:
-    """Livepatch here switches at once, so who sleeps inside a version comes back into it."""
+    """A task that sleeps inside a version that a transition takes away holds the transition up."""
 
-    def test_patch_is_disabled_while_tasks_sleep_in_its_function(self, setup: Setup) -> None:
+    def test_disabling_waits_for_who_sleeps_in_the_replacement(self, setup: Setup) -> None:
         bench = sleepers_bench(setup)
         handle = bench.enable(PATCH)
         bench.run(12)
         until_all_sleep(bench)
-        bench.disable(handle)
-        gone, done = bench.last_event(EventKind.SETTLED), len(bench.machine.trace.calls)
+        done = len(bench.machine.trace.calls)
+        handle.disable()
+        bench.machine.run(until=handle.answered)
+        assert not handle.settled(), "six tasks sleep in it"
+        assert not bench.is_off("mini_sleep")
+        bench.machine.run(until=handle.settled)
         assert bench.is_off("mini_sleep")
-        assert asleep(bench), "it did not wait for sleepers"
+        calls = bench.machine.trace.calls
+        began, gone = bench.last_event(EventKind.DISABLE), bench.last_event(EventKind.SETTLED)
+        across = calls[done:][calls[done:]["dispatch_seq"] < began]
+        assert len(across) == 6, "they came back into the replacement"
+        assert set(across["result"].tolist()) == {handle.id << 32 | TICKS}
         bench.run(20)
         calls = bench.machine.trace.calls
-        across = calls[done:][calls[done:]["dispatch_seq"] < bench.last_event(EventKind.DISABLE)]
-        assert len(across), "they came back into the replacement"
-        assert set(across["result"].tolist()) == {handle.id << 32 | TICKS}
-        later = calls[calls["seq"] > gone]
-        assert set(later["patch"].tolist()) == {0}
+        assert set(calls[calls["seq"] > gone]["patch"].tolist()) == {0}
 
-    def test_disabled_patch_stays_in_memory_until_the_last_sleeper_has_left_it(self, setup: Setup) -> None:
+    def test_disabled_patch_is_unloaded_once_nobody_is_in_it(self, setup: Setup) -> None:
         bench = sleepers_bench(setup)
         handle = bench.enable(PATCH)
         bench.run(12)
         until_all_sleep(bench)
-        bench.disable(handle)
+        handle.disable()
+        bench.machine.run(until=handle.answered)
+        unload = bench.machine.livepatch.unload("sleep")
+        assert bench.machine.wait(unload) == -EAGAIN
+        bench.machine.run(until=handle.settled)
+        bench.unload_patch("sleep")
+        bench.assert_undone()
 
-        again = bench.machine.livepatch.enable(PATCH)
-        bench.machine.run(until=again.settled)
-        assert again.result == -EBUSY
-        assert bench.machine.log[-1].startswith("klpemu: can't unload module 'sleep'")
-        bench.run(20)
-        assert bench.enable(PATCH).result == 0
-        bench.run(20)
-
-    def test_function_is_patched_while_tasks_sleep_in_the_original(self, setup: Setup) -> None:
+    def test_enabling_waits_for_who_sleeps_in_the_original(self, setup: Setup) -> None:
         bench = sleepers_bench(setup)
         until_all_sleep(bench)
-        handle = bench.enable(PATCH)
-        began, done = bench.last_event(EventKind.ENABLE), len(bench.machine.trace.calls)
-        settled = bench.last_event(EventKind.SETTLED)
+        done = len(bench.machine.trace.calls)
+        handle = bench.machine.livepatch.enable(PATCH)
+        bench.machine.run(until=handle.answered)
+        assert handle.result == 0
+        assert not handle.settled()
+        bench.machine.run(until=handle.settled)
+        began, settled = bench.last_event(EventKind.ENABLE), bench.last_event(EventKind.SETTLED)
         bench.run(20)
         calls = bench.machine.trace.calls
         across = calls[done:][calls[done:]["seq"] < began]
-        assert len(across), "they came back into the original"
+        assert len(across) == 6, "they came back into the original"
         assert set(across["result"].tolist()) == {TICKS}
         assert set(across["patch"].tolist()) == {0}
-        later = calls[calls["seq"] > settled]
-        assert set(later["patch"].tolist()) == {handle.id}
+        assert set(calls[calls["seq"] > settled]["patch"].tolist()) == {handle.id}
 
     def test_tracer_goes_while_tasks_sleep_in_the_traced_function(self, setup: Setup) -> None:
         bench = sleepers_bench(setup)

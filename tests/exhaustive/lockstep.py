@@ -17,6 +17,7 @@ from emu.machine import state as s
 from emu.machine.operations import Operation
 from emu.machine.state import IRQ_TIMER, ProbeKind, Schedule, Stop
 from emu.structs import CONSTANTS, PERCPU, TASK
+from tests.exhaustive.at_once import switch_at_once
 from tests.exhaustive.schemes import Scheme
 
 CALLS = {
@@ -73,6 +74,7 @@ class Lockstep:
             arch=scheme.arch, call_ops=scheme.call_ops, cpus=2, workers=workers, users=0, mode="exact",
             schedule="round-robin", fetch=fetch, tick=0,
         )  # fmt: skip
+        switch_at_once(machine)
         self.kernel, self.engine = machine.kernel, machine.kernel.engine
         self.functions, covered = tuple(functions), tuple(patched or functions)
         self.engine.set_schedule(Schedule.SCRIPT)

@@ -8,6 +8,7 @@ import pytest
 from emu.analysis.audit import audit
 from emu.lab.machine import Machine
 from emu.machine.state import Schedule, Stop
+from tests.exhaustive.at_once import switch_at_once
 from tests.exhaustive.schemes import SCHEMES, Scheme
 
 pytestmark = pytest.mark.slow
@@ -24,6 +25,7 @@ class Bursts:
             arch=scheme.arch, call_ops=scheme.call_ops, cpus=CPUS, workers=2, users=1, seed=seed,
             mode="exact", schedule="random", fetch=POLICIES[seed % len(POLICIES)], tick=1_200,
         )  # fmt: skip
+        switch_at_once(self.machine)
         assert self.machine.run(calls=100).ok
         self.engine, self._random = self.machine.kernel.engine, np.random.default_rng(seed)
         self.engine.set_schedule(Schedule.SCRIPT)
@@ -32,7 +34,7 @@ class Bursts:
         """Play every job that was asked for; return the number of operations."""
         installer, operations = self.machine.kernel.installer, 0
         for _ in range(100_000):
-            if installer.idle:
+            if self.machine.livepatch.is_quiet():
                 return operations
             others = 1 + self._random.permutation(CPUS - 1)
             turns = [(0, 400), *((int(cpu), int(self._random.integers(0, 250))) for cpu in others)]
@@ -75,5 +77,7 @@ def test_no_call_runs_what_it_must_not(scheme: Scheme, seed: int) -> None:
     assert (mini.result, both.result) == (0, 0)
     assert (machine.bad_results(), machine.kernel.warnings()) == (0, 0)
     found = audit(machine.finish())
-    assert found.passed, found.findings[:3]
+    # tasks were switched wherever they stood, also between a look at their state and what came of it
+    wrong = [finding for finding in found.findings if finding.rule != "state"]
+    assert not wrong, wrong[:3]
     assert found.checked > 1_000

@@ -15,6 +15,7 @@ from emu.kernel.installer import Job
 from emu.lab.machine import Machine
 from emu.livepatch import Func, Object, Patch
 from emu.structs import FTRACE_OPS, KLP_FUNC, KLP_OPS
+from tests.exhaustive.at_once import switch_at_once
 from tests.exhaustive.schemes import SCHEMES, Scheme
 from tests.plain_player import FailAt
 
@@ -34,6 +35,7 @@ class Busy:
             arch=scheme.arch, call_ops=scheme.call_ops, cpus=3, workers=2, users=1, seed=seed, mode="exact",
             schedule="random", tick=1_500,
         )  # fmt: skip
+        switch_at_once(machine)
         self.fail = FailAt()
         machine.kernel.fail = self.fail
         assert machine.wait(machine.load("target")) == 0

@@ -7,6 +7,7 @@ import pytest
 
 from emu.lab.machine import Machine
 from emu.trace.run import Run
+from tests.exhaustive.at_once import switch_at_once
 from tests.exhaustive.schemes import SCHEMES, Scheme
 
 pytestmark = pytest.mark.slow
@@ -26,6 +27,7 @@ def play(
         arch=scheme.arch, call_ops=scheme.call_ops, cpus=3, workers=2, users=1, mode=mode, schedule="quantum",
         quantum=quantum, seed=seed, fetch=fetch,
     )  # fmt: skip
+    switch_at_once(machine)
     stops = []
 
     def run(*, calls: int | None = None, instructions: int | None = None, cycles: int | None = None) -> None:

@@ -10,6 +10,7 @@ from emu.build.memory_map import KERNEL_TEXT
 from emu.ftrace import enabled_functions
 from emu.lab.machine import Machine
 from emu.livepatch import Func, Object, Patch
+from tests.exhaustive.at_once import switch_at_once
 from tests.exhaustive.schemes import SCHEMES, Scheme
 
 pytestmark = pytest.mark.slow
@@ -37,6 +38,7 @@ class TestRestores:
     def test_every_byte(self, scheme: Scheme, stack: tuple[list[tuple[str, ...]], list[int], str]) -> None:
         patches, order, traced = stack
         machine = Machine(arch=scheme.arch, call_ops=scheme.call_ops, cpus=2, workers=1, users=1)
+        switch_at_once(machine)
         assert machine.run(calls=20).ok
         text, records = _text(machine), enabled_functions(machine.ftrace)
         handles = []

@@ -21,7 +21,7 @@ WRONG = {
         '[[steps]]\nenable = "livepatch-samples"',
         "steps[0].enable: unknown patch 'livepatch-samples'; did you mean 'livepatch-sample'?",
     ),
-    "step's module": (f'{LOAD}[[steps]]\nload = "x"', "steps[1].load: unknown module 'x'; known: target"),
+    "step's module": (f'{LOAD}[[steps]]\nload = "x"', "steps[1].load: unknown module 'x'; known: "),
     "step's module to unload": ('[[steps]]\nunload = "x"', "steps[0].unload: unknown module 'x'; "),
     "step's function": (
         '[[steps]]\ntrace = "mini_laef"',

@@ -57,7 +57,7 @@ def stacks(kernel: Kernel) -> dict[str, list[str]]:
             owners |= {f.address: names[view["mod"]] for f in func}
     found: dict[str, list[str]] = {}
     for function in FUNCTIONS:
-        ops = kernel.livepatch._patcher.klp_find_ops(kernel.address(function))
+        ops = kernel.livepatch.patcher.klp_find_ops(kernel.address(function))
         nodes = list(kernel.guest.list_nodes(ops.at("func_stack.next"))) if ops else []
         found[function] = [owners[node - KLP_FUNC.offset("stack_node.next")] for node in nodes]
     return found

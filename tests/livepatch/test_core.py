@@ -30,7 +30,7 @@ def patch(name: str, *functions: str, new: str = "lp_1", replace: bool = False) 
 
 def runs(kernel: Kernel, function: str) -> str:
     """Return the name of what a call of ``function`` would run, by the graph in guest memory."""
-    ops = kernel.livepatch._patcher.klp_find_ops(kernel.address(function))
+    ops = kernel.livepatch.patcher.klp_find_ops(kernel.address(function))
     if ops is None:
         return function
     top = View(kernel.guest, KLP_FUNC, ops["func_stack.next"] - KLP_FUNC.offset("stack_node.next"))
@@ -97,7 +97,6 @@ class TestRefusals:
         assert kernel.livepatch.disable(handle) == -EBUSY
         kernel.livepatch.transition.patch = view
         assert kernel.livepatch.facts()["lp"].transition
-        assert kernel.livepatch.disable(handle) == -EBUSY
         kernel.livepatch.transition.patch = None
         assert kernel.snapshot() == before
         assert kernel.modules.find("other") is None
@@ -197,8 +196,17 @@ class TestOrder:
         kernel.livepatch.enable(patch("lp", "mini_leaf"))
         assert kernel.livepatch.transition.target is PatchState.UNDEFINED
 
-    def test_immediate_patches_never_mark_a_function(self, kernel: Kernel) -> None:
+    def test_functions_are_marked_before_the_site_is_on_and_until_all_have_switched(
+        self, kernel: Kernel
+    ) -> None:
+        kernel.player.operations.clear()
         kernel.livepatch.enable(patch("lp", "mini_leaf"))
-        assert "klp_func->transition" not in [
-            o.what for o in kernel.player.operations if o.kind is OpKind.STORE and o.value
-        ]
+        told = [
+            (o.what, o.value) for o in kernel.player.operations
+            if o.what == "klp_func->transition" or o.kind is OpKind.TEXT_STORE
+        ]  # fmt: skip
+        names = [name if name == "klp_func->transition" else "poke" for name, _ in told]
+        assert names[:2] == ["klp_func->transition"] * 2, "cleared when it is made, then set"
+        assert names[-1] == "klp_func->transition"
+        assert "poke" in names
+        assert [value for name, value in told if name == "klp_func->transition"] == [0, 1, 0]

@@ -8,6 +8,7 @@ import struct
 from emu.arch.arm64 import poke, trampoline
 from emu.arch.errors import OutOfReachError
 from emu.arch.port import EntrySite, Port, Registers
+from emu.arch.probing import ON_EVERY_PORT, Probing
 from emu.arch.tracing import Tracing
 from emu.structs import Member, Struct
 
@@ -105,5 +106,19 @@ ARM64 = Port(
         step_names=poke.STEP_NAMES,
         plt_entry=trampoline.plt_entry,
         ops_literal=trampoline.ops_literal,
+    ),
+    probing=Probing(  # Source: arch/arm64/kernel/probes/decode-insn.c, include/asm/brk-imm.h (6.1)
+        on_ftrace=False,
+        breakpoint=struct.pack("<I", 0xD4200000 | 0x4 << 5),  # BRK #KPROBES_BRK_IMM
+        step_trap=struct.pack("<I", 0xD4200000 | 0x6 << 5),  # BRK #KPROBES_BRK_SS_IMM
+        alignment=4,
+        traps=frozenset({"brk"}),
+        unsteppable=re.compile(
+            r"adrp?\b.*|(ldr|ldrsw|prfm) [^\[]*|(ldx|ldax|stx|stlx|msr|mrs|wf[ei])[a-z]*\b.*"
+        ),
+        exclusive=("ldx|ldax", "stx|stlx"),
+        blacklist=ON_EVERY_PORT
+        | {"kernel_entry", "kernel_exit", "irq_exit", "kprobe_breakpoint_handler"}
+        | {"ftrace_caller_ops", "ftrace_regs_caller_ops"},
     ),
 )

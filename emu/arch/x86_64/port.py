@@ -7,6 +7,7 @@ import struct
 
 from emu.arch.errors import OutOfReachError
 from emu.arch.port import EntrySite, Port, Registers
+from emu.arch.probing import ON_EVERY_PORT, Probing
 from emu.arch.tracing import Tracing
 from emu.arch.x86_64 import poke, trampoline
 from emu.structs import Member, Struct
@@ -104,5 +105,17 @@ X86_64 = Port(
         shield_entry=24,
         trampoline_size=trampoline.trampoline_size,
         copy_trampoline=trampoline.copy_trampoline,
+    ),
+    probing=Probing(  # Source: arch/x86/kernel/kprobes/core.c (6.1)
+        on_ftrace=True,
+        breakpoint=poke.INT3,
+        step_trap=poke.INT3,
+        alignment=1,
+        traps=frozenset({"ud2"}),
+        unsteppable=re.compile(r".*\brip\b.*|(cli|sti|popfq?|pushfq?|hlt|in|out)\b.*"),
+        blacklist=ON_EVERY_PORT | {
+            "interrupt_common", "timer_interrupt", "reschedule_interrupt", "poke_int3_handler",
+            "kprobe_int3_handler",
+        },
     ),
 )  # fmt: skip

@@ -1,0 +1,27 @@
+/*
+ * lp_dup2 (arm64): replacement of dup2: ask the second vic_dup
+ *
+ * reached   from the trampoline at dup2's site, by RET with x30 = the caller
+ * in        nothing
+ * out       x0   low half vic_dup's reply, upper half KLP_VERSION
+ * clobbers  x0-x17, nzcv
+ * stack     0x10 bytes, a frame record
+ * ordering  none
+ * linux     none
+ */
+	.balign	0x8
+	.8byte	0x0				// room for the ops pointer; lp_dup2 starts behind it
+	.global	lp_dup2
+lp_dup2:
+	.global	__mcount_loc_lp_dup2
+__mcount_loc_lp_dup2:
+	nop					// becomes MOV x9, x30 at boot
+	nop					// becomes BL while traced
+	stp	x29, x30, [sp, #-0x10]!
+	mov	x29, sp
+	movz	x9, #vic_dup__2_LO16		// by address: it may be out of a BL's reach
+	movk	x9, #vic_dup__2_HI16, lsl #0x10
+	blr	x9
+	ldp	x29, x30, [sp], #0x10
+	movk	x0, #KLP_VERSION, lsl #0x20	// who answered
+	ret

@@ -1,0 +1,21 @@
+/*
+ * lp_vic_alpha (arm64): replacement of vic_alpha: tell which version ran
+ *
+ * reached   from the trampoline at vic_alpha's site, by RET with x30 = the caller
+ * in        nothing
+ * out       x0   KLP_VERSION
+ * clobbers  x9: the site's
+ * stack     none
+ * ordering  none
+ * linux     none
+ */
+	.balign	0x8
+	.8byte	0x0				// room for the ops pointer; lp_vic_alpha starts behind it
+	.global	lp_vic_alpha
+lp_vic_alpha:
+	.global	__mcount_loc_lp_vic_alpha
+__mcount_loc_lp_vic_alpha:
+	nop					// becomes MOV x9, x30 at boot
+	nop					// becomes BL while traced
+	mov	w0, #KLP_VERSION
+	ret

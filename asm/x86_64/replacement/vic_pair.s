@@ -1,0 +1,40 @@
+/*
+ * lp_vic_pair(gate, interruptible): replacement of vic_pair: vic_alpha, a gate, vic_beta
+ *
+ * reached   ret of a trampoline, in place of vic_pair
+ * in        edi  gate    esi  interruptible, as vic_gate_wait takes them
+ * out       eax  KLP_VERSION | first reply << 8 | second reply << 16; -EINTR if a signal came first
+ * clobbers  what a C function may
+ * stack     0x18 bytes
+ * ordering  none
+ * linux     new_func of a klp_func
+ */
+	.global	lp_vic_pair
+lp_vic_pair:
+	.global	__mcount_loc_lp_vic_pair
+__mcount_loc_lp_vic_pair:
+	call	__fentry__
+	push	rbp
+	mov	rbp, rsp
+	push	rbx
+	push	r12
+	mov	ebx, edi
+	mov	r12d, esi
+	call	vic_alpha
+	mov	edi, ebx
+	mov	esi, r12d
+	movzx	ebx, al
+	call	vic_gate_wait
+	test	eax, eax
+	js	.Lout
+	call	vic_beta
+	movzx	eax, al
+	shl	eax, 0x10
+	shl	ebx, 0x8
+	or	eax, ebx
+	or	eax, KLP_VERSION
+.Lout:
+	pop	r12
+	pop	rbx
+	pop	rbp
+	ret
