@@ -37,6 +37,8 @@ _STATES = {
     )
 }  # fmt: skip
 
+_ASLEEP = [state for state, words in _STATES.items() if words == "asleep"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
@@ -107,6 +109,8 @@ class _Teller:
             np.isin(events["task"], about) | np.isin(events["a"], about)
         )
         wanted[np.flatnonzero(switched)[-_SWITCHES_SHOWN:]] = True
+        slept = switched & np.isin(events["a"], about) & np.isin(events["b"], _ASLEEP)
+        wanted[np.flatnonzero(slept)[-1:]] = True
         return list(self._told(events[wanted], about))[-LATEST:]
 
     def _told(self, events: NDArray[np.void], about: Sequence[int]) -> Iterator[Moment]:

@@ -128,7 +128,8 @@ class TestDisasm:
     """What ``disasm`` alone can be asked wrongly."""
 
     def test_unknown_image(self, capsys: pytest.CaptureFixture[str]) -> None:
-        expected = "unknown image 'nosuch'; known: cmini, mini, reference, or the directory of a run"
+        known = "cmini, mini, reference, traced-helper, or the directory of a run"
+        expected = f"unknown image 'nosuch'; known: {known}"
         assert refusal(capsys, "disasm", "nosuch") == expected
 
     def test_unknown_port(self, capsys: pytest.CaptureFixture[str]) -> None:

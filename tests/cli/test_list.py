@@ -7,9 +7,17 @@ import pytest
 from emu.arch import PORTS
 from emu.build.manifest import image_names
 from emu.cli.main import main
+from emu.lab.defects import DEFECTS
+from emu.lab.incidents import incident_names
 from emu.lab.scenario import scenario_names
 
-NAMES = {"images": image_names(), "scenarios": scenario_names(), "ports": sorted(PORTS)}
+NAMES = {
+    "images": image_names(),
+    "scenarios": scenario_names(),
+    "incidents": incident_names(),
+    "defects": sorted(DEFECTS),
+    "ports": sorted(PORTS),
+}
 
 
 def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -11,7 +11,7 @@ from emu.cli.run_verb import command
 from emu.lab.scenario import Scenario
 
 SCENARIO = Scenario(name="x")
-WITHOUT = {"out", "as_json", "scenario"}
+WITHOUT = {"out", "as_json", "scenario", "is_fixed"}
 
 
 def test_help_tells_the_default_of_every_option_that_has_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,7 +114,8 @@ def moments(run: Run) -> list[Moment]:
         elif kind in (EventKind.ENABLE, EventKind.DISABLE) and now.patch == patch:
             result.append(Moment(begin, patch, now.off, now.on, [p for p in now.hooked if p != patch]))
         elif kind == EventKind.ENABLE:
-            result.append(Moment(begin, patch, off, [patch] if event["b"] else [*off, patch], off))
+            after = [patch] if event["b"] else [*off, patch]
+            result.append(Moment(begin, patch, off, after, [] if event["b"] else off))
         elif kind == EventKind.DISABLE:
             result.append(Moment(begin, patch, off, now.on, off))
         elif kind == EventKind.SYNC and now.patch and _completes_enabling(run, events, index):
@@ -165,7 +166,8 @@ def broken_rules(run: Run) -> list[tuple[str, int]]:
         if all(target not in (expected(s.off, site), expected(s.on, site)) for s in seen):
             found.append(("version", row))
             continue
-        must = all(any(site in functions[p] for p in s.hooked) for s in seen)
+        # what a nop func stands for is off again once its patch is settled
+        must = all(any(functions[p].get(site, site) != site for p in s.hooked) for s in seen)
         if must and not flags & CallFlag.HOOKED:
             found.append(("site", row))
             continue
