@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from emu.arch import PORTS
+from emu.build.assembly_files import read_units
 from emu.build.code_source import AssemblyFolder, ObjectFile, SourceFile
 from emu.build.contents import CALLBACKS, CallbackSource, StateSource, function_position
+from emu.build.image import build_kernel
 from emu.build.manifest import ManifestError, image_names, load_manifest, parse_manifest
 from emu.build.toolchain import EntryScheme
 from emu.errors import UnknownNameError
@@ -16,6 +20,8 @@ WRONG = {
     "no TOML": ("x = ", r"TOML: Invalid value .*"),
     "no name": ("", r"name: must be a string"),
     "unknown key": ('name = "x"\nmodule = 1', r"module: unknown key; known: base, calls, description, .*"),
+    "sources": ('name = "x"\nsources = 1', r"sources: must be a table of file = file that takes its place"),
+    "source": ('name = "x"\nsources = { "a.s" = 1 }', r"sources: must be a table of file = file .*"),
     "own base": ('name = "x"\nbase = "x"', r"base: must name another image"),
     "base": ('name = "x"\nbase = 1', r"base: must name another image"),
     "variable": ('name = "x"\nvariables = { v = 0 }', r"variables\.v: must be 1 to 0x4000 bytes, not 0"),
@@ -260,3 +266,28 @@ def test_the_reference_image_declares_what_the_observations_need() -> None:
     assert refusing == {"lp_cbfail": "vmlinux", "lp_cbfail2": "vmlinux"}
     assert list(patches["lp_cbfail2"].objects) == ["victim", "vmlinux"]
     assert list(patches["lp_oa1"].objects["victim"]) == ["vic_outer", "vic_alpha"]
+
+
+class TestSources:
+    """Files of the assembly that others take the place of."""
+
+    def test_a_file_of_the_kernel_or_a_module_is_exchanged(self) -> None:
+        port = PORTS["arm64"]
+        kernel = {"klp_copy_process.s": "defect/klp_copy_process.s"}
+        images = [build_kernel(port, replace(load_manifest("mini"), sources=given)) for given in ({}, kernel)]
+        sizes = [image.symbols["klp_copy_process"].size for image in images]
+        assert sizes[0] > sizes[1] > 0
+
+        module = {"module_poller/poll_ring.s": "defect/poll_ring.s"}
+        (unit,) = read_units(port, "module_poller", exchanged=module)
+        assert (unit.name, unit.origin) == ("poll_ring", "asm/arm64/defect/poll_ring.s")
+
+    def test_an_image_has_those_of_its_base_too(self) -> None:
+        text = 'name = "x"\nbase = "traced-helper"\n[sources]\n"a.s" = "b.s"'
+        expected = {"klp_ftrace_handler.s": "variant/klp_ftrace_handler.s", "a.s": "b.s"}
+        assert parse_manifest(text, origin="x.toml").sources == expected
+
+    @pytest.mark.parametrize("sources", [{"nosuch.s": "worker.s"}, {"worker.s": "nosuch.s"}])
+    def test_a_file_that_does_not_exist_is_told(self, sources: dict[str, str]) -> None:
+        with pytest.raises(UnknownNameError, match=r"^unknown assembly file 'nosuch\.s'; "):
+            build_kernel(PORTS["x86_64"], replace(load_manifest("mini"), sources=sources))

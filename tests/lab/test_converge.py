@@ -40,5 +40,5 @@ def test_one_that_never_settles_is_counted_apart() -> None:
 
 
 def test_a_patch_that_is_not_enabled_is_told() -> None:
-    with pytest.raises(ScenarioError, match="^scenario: steps: nothing enables nosuch$"):
+    with pytest.raises(ScenarioError, match=r"^scenario: steps: nothing enables nosuch$"):
         converge(SCENARIO, [1], patch="nosuch")

@@ -18,7 +18,7 @@ from emu.lab.scenario import ScenarioError, parse_scenario
 SEEDS = (1, 2, 3)
 
 REPORTS = {
-    "busy-kthread": r"'livepatch-poller': patching has not ended .* CPU1, task poller \(pid \d+\), at poll_ring\+"
+    "busy-kthread": r"'livepatch-poller': patching has not ended .* CPU1, task poller \(pid \d+\), at poll_"
     r"|inside poll_ring, which the patch changes",
     "fork-race": r"launcher/2 \(pid \d+\) on CPU2 runs\n +TIF_PATCH_PENDING is clear: .*\n"
     r" +forked by launcher/2 \(pid \d+\) on CPU2:\n"
@@ -40,7 +40,7 @@ STORIES = {
     "handler-recursion": r"enabling 'helper-too' begins(.|\n)*pokes text of .*mini_leaf(.|\n)*: fault at",
     "idle-cpu": r"enabling 'livepatch-mini' begins",
     "ops-freed": r"disabling 'leaf' begins(.|\n)*is preempted(.|\n)*frees .*(.|\n)*: (fault|BUG) at",
-    "repatch-window": r"enabling 'fix-2' begins(.|\n)*pokes text of (.|\n)*mini_leaf ran the orig",
+    "repatch-window": r"patch fix-2 at (.|\n)*mini_leaf ran the orig",
     "stack-check-newest": r"sleeper .* is asleep(.|\n)*'sleep-2' is enabled(.|\n)*patch sleep-1 .* is gone"
     r"(.|\n)*sleeper \(pid \d+\): runs(.|\n)*sleeper \(pid \d+\): BUG at",
     "trampoline-freed": r"is preempted(.|\n)*frees trampoline .*(.|\n)*: (fault|BUG) at",
