@@ -130,9 +130,11 @@ def audit(run: Run, *, limit: int = 1000) -> Audit:
 
 
 def _checkable(calls: NDArray[np.void], rules: _Rules, horizon: int) -> NDArray[np.bool_]:
-    # The run may have ended before the call's first instruction, or inside the trampoline.
-    undecided = calls["flags"] & np.uint16(CallFlag.UNFINISHED) != 0
-    undecided &= calls["dispatch_seq"] <= calls["seq"]
+    # The run may have ended before the call's first instruction, perhaps behind an interrupt there, which
+    # counts as a dispatch until the site has run; or inside the trampoline.
+    unfinished = calls["flags"] & np.uint16(CallFlag.UNFINISHED) != 0
+    hooked = calls["flags"] & np.uint16(CallFlag.HOOKED) != 0
+    undecided = unfinished & ((calls["dispatch_seq"] <= calls["seq"]) | ~hooked)
     late = np.maximum(calls["seq"], calls["dispatch_seq"]) > np.uint64(horizon)
     patch = np.minimum(calls["patch"], len(rules.partly_known) - 1)
     nameless = rules.partly_known[patch] & (_functions(rules, calls["site"]) == len(rules.sites))

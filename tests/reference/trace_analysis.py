@@ -160,7 +160,8 @@ def broken_rules(run: Run) -> list[tuple[str, int]]:
     found = []
     for row, call in enumerate(rows(run.calls)):
         site, target, flags = call["site"], call["target"], call["flags"]
-        if flags & CallFlag.UNFINISHED and call["dispatch_seq"] <= call["seq"]:
+        undecided = call["dispatch_seq"] <= call["seq"] or not flags & CallFlag.HOOKED
+        if flags & CallFlag.UNFINISHED and undecided:
             continue
         seen = alive(call["seq"], max(call["seq"], call["dispatch_seq"]))
         if all(target not in (expected(s.off, site), expected(s.on, site)) for s in seen):
