@@ -9,10 +9,10 @@ patched; it looks about once a second. So the time depends on chance, and on how
 from emu.lab.converge import converge
 from emu.lab.scenario import Scenario, Step
 
-SEEDS = range(1, 21)
+SEEDS = range(1, 9)
 STEPS = (Step(after_calls=500, action="enable", subject="livepatch-mini"),)
 
-for workers in (1, 3):
+for workers in (2, 6):
     scenario = Scenario(name="converge", cpus=4, workers=workers, users=1, tick=500, steps=STEPS)
     found = converge(scenario, SEEDS)
     spread = found.percentiles(50, 90, 100)

@@ -27,7 +27,7 @@ PROMISES = {
         r"same seed, same trace: [0-9a-f]{32}",
     ],
     "time_to_converge.py": [
-        r"[13] kernel threads per CPU: 20 transitions; half within [\d_]+ cycles, .*, all within .*",
+        r"[26] kernel threads per CPU: 8 transitions; half within [\d_]+ cycles, .*, all within .*",
     ],
     "drop_a_sync.py": [
         r"  CPU\d fetches .* where memory holds .*: it has not synchronised since the text poke",

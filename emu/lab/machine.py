@@ -268,6 +268,7 @@ class Machine:
         budget = UNLIMITED if instructions is None else engine.instructions() + instructions
         deadline = UNLIMITED if cycles is None else self.furthest_clock() + cycles
         bounded = instructions is not None or cycles is not None
+        waits = not bounded and calls is None
         patience = Patience(self.kernel, calls=calls is not None, tick=self.scenario.tick)
         transition = TransitionPatience(
             self.kernel.installer.jiffies, self.livepatch.transition, seconds=self.scenario.patience
@@ -282,6 +283,8 @@ class Machine:
                         self.kernel.installer.step()
                     except GuestAddressError as error:
                         return self._stop(Stop.FAULT, broken=error)
+                    if waits and self.kernel.installer.idle and transition.is_out():
+                        return self._stop(Stop.INSTRUCTIONS, stuck=self.why_stuck())
                 elif reason is Stop.BREAK and self.wrong_results.is_here():
                     self.wrong_results.note()
                 elif reason is Stop.BREAK and self.forks.is_here():
@@ -292,8 +295,6 @@ class Machine:
                     return self._stop(reason, asked=True)
                 elif patience.is_out() and not bounded:
                     return self._stop(reason, nowhere_for=patience.passed())
-                elif transition.is_out() and not bounded and calls is None:
-                    return self._stop(reason, stuck=self.why_stuck())
             return self._stop(Stop.BREAK)
 
     def _stop(

@@ -213,7 +213,7 @@ class Patching:
     def transition(self) -> object | None:
         """Return what tells the transition under way from the one before and after; None without any."""
         patch = self.core.transition.patch
-        return None if patch is None else (patch.address, self.core.transition.target)
+        return None if patch is None else patch.address
 
     def in_transition(self, handle: PatchHandle) -> bool:
         """Whether a transition of the patch is under way, or what follows it."""

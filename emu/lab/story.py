@@ -72,9 +72,11 @@ def story(run: Run, stopped: StopReport) -> list[Moment]:
     findings = audit(run, limit=1).findings
     if findings:
         call, found = run.calls[findings[0].row], findings[0]
-        task = int(call["task"])
-        last = Moment(cycle=found.cycle, cpu=found.cpu, task=teller.task(task), what=found.what)
-        return [*teller.before(found.seq, [task]), last]
+        task, decided = int(call["task"]), int(call["dispatch_seq"])
+        last = Moment(
+            cycle=int(call["dispatched"]), cpu=found.cpu, task=teller.task(task), what=found.what
+        )  # fmt: skip
+        return [*teller.before(decided, [task]), last]
     warns = run.events[run.events["kind"] == EventKind.WARN]
     return teller.before(int(warns[0]["seq"]), [int(warns[0]["task"])]) if len(warns) else []
 

@@ -18,8 +18,8 @@ from emu.lab.scenario import ScenarioError, parse_scenario
 SEEDS = (1, 2, 3)
 
 REPORTS = {
-    "busy-kthread": r"'livepatch-poller': patching has not ended .* CPU1, task poller \(pid \d+\), at poll_"
-    r"|inside poll_ring, which the patch changes",
+    "busy-kthread": r"'livepatch-poller': patching has not ended .* CPU1, task poller \(pid \d+\), at "
+    r".*(.|\n)*poller \(pid \d+\) on CPU1 (.|\n)* poll_ring\+",
     "fork-race": r"launcher/2 \(pid \d+\) on CPU2 runs\n +TIF_PATCH_PENDING is clear: .*\n"
     r" +forked by launcher/2 \(pid \d+\) on CPU2:\n"
     r".*flags copied .* at cycle [\d_]+, when its parent had patch_state -1 and TIF_PATCH_PENDING clear\n"
@@ -28,7 +28,7 @@ REPORTS = {
     r"innermost first: (lp_)?mini_leaf \(\d+ times\)",
     "idle-cpu": r"waits for 1 of \d tasks\n +swapper/2 \(pid 0\) on CPU2 runs(.|\n)*round of its idle loop",
     "ops-freed": r"use after free: klp_ops|executed a freed trampoline",
-    "repatch-window": r"version: mini_leaf ran the original; registered at its entry was fix-1:.* or fix-2:",
+    "repatch-window": r"version: mini_leaf ran the original; registered at its entry was fix-1:",
     "stack-check-newest": r"task sleeper (.|\n)*executed a freed module: .*, freed at cycle",
     "trampoline-freed": r"executed a freed trampoline: |its stack leads back into a freed trampoline: ",
 }
@@ -40,7 +40,7 @@ STORIES = {
     "handler-recursion": r"enabling 'helper-too' begins(.|\n)*pokes text of .*mini_leaf(.|\n)*: fault at",
     "idle-cpu": r"enabling 'livepatch-mini' begins",
     "ops-freed": r"disabling 'leaf' begins(.|\n)*is preempted(.|\n)*frees .*(.|\n)*: (fault|BUG) at",
-    "repatch-window": r"patch fix-2 at (.|\n)*mini_leaf ran the orig",
+    "repatch-window": r"enabling 'fix-2' begins(.|\n)*mini_leaf ran the original; registered",
     "stack-check-newest": r"sleeper .* is asleep(.|\n)*'sleep-2' is enabled(.|\n)*patch sleep-1 .* is gone"
     r"(.|\n)*sleeper \(pid \d+\): runs(.|\n)*sleeper \(pid \d+\): BUG at",
     "trampoline-freed": r"is preempted(.|\n)*frees trampoline .*(.|\n)*: (fault|BUG) at",
@@ -166,7 +166,6 @@ class TestCommand:
         assert re.fullmatch(r"sleeper \(pid \d+\)", last["task"])
         assert (last["cpu"], document["stopped"]["cpu"]) == (1, 1)
         assert last["what"].startswith("BUG at vector_breakpoint")
-        assert document["story"] == sorted(document["story"], key=lambda moment: moment["cycle"])
 
     @pytest.mark.parametrize(
         ("name", "expected"),
