@@ -13,9 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 SESSION = re.compile(r"(?P<head>```console\n\$ klpemu (?P<input>[^\n]*)\n)(?P<output>.*?)```", re.DOTALL)
-REPORT = re.compile(
-    r"(?P<head>```python\n(?P<input>[^`]*drop=[^`]*)```\n\n```text\n)(?P<output>.*?)```", re.DOTALL
-)
+REPORT = re.compile(r"(?P<head>```python\n(?P<input>[^`]*)```\n\n```text\n)(?P<output>[^`]*)```", re.DOTALL)
 
 
 def session(arguments: str) -> str:
@@ -34,10 +32,18 @@ PARTS: list[tuple[re.Pattern[str], Callable[[str], str]]] = [(SESSION, session),
 
 @pytest.mark.parametrize(("part", "shown"), PARTS, ids=["session", "report"])
 def test_what_the_readme_shows_is_what_is_printed(part: re.Pattern[str], shown: Callable[[str], str]) -> None:
-    found = part.search(README.read_text(encoding="utf-8"))
+    found = list(part.finditer(README.read_text(encoding="utf-8")))
 
-    assert found is not None
-    assert found["output"] == shown(found["input"])
+    assert found
+    for example in found:
+        assert example["output"] == shown(example["input"])
+
+
+def test_what_the_readme_leaves_out_is_noticed() -> None:
+    outputs = [found["output"] for found in REPORT.finditer(README.read_text(encoding="utf-8"))]
+
+    assert len(outputs) == 2
+    assert not any(output.startswith("stopped:") for output in outputs), "reports of what went wrong"
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from emu.build.code_source import CodeSource
@@ -11,6 +11,8 @@ VMLINUX = "vmlinux"
 """What patches call the kernel itself, among the objects that they patch."""
 MOST_ARGUMENTS = 10
 """Arguments of a call. Source: docs/guest-kernel.md, do_one_call."""
+MOST_ROUNDS = 64
+"""A call can be made in one of so many rounds of all calls, at the rarest: what tables of calls have room for."""
 CALLBACKS = ("pre_patch", "post_patch", "pre_unpatch", "post_unpatch")
 """What an object of a patch may have, in the order they are called. Source: struct klp_callbacks (6.1)."""
 BUFFER = "buffer"
@@ -25,11 +27,19 @@ class Call:
         fn: symbol to call.
         args: up to ten; the string ``"buffer"`` stands for the address of ``call_buffer``.
         expected: low 32 bits of the right result, whichever version answers.
+        every: made in one of so many rounds only.
     """
 
     fn: str
     args: tuple[int | str, ...]
     expected: int
+    every: int = 1
+
+
+def in_rounds(calls: Sequence[Call]) -> list[int]:
+    """Return the indices of ``calls`` in the order that workers make them, until they begin again."""
+    rounds = range(1, max((call.every for call in calls), default=1) + 1)
+    return [at for turn in rounds for at, call in enumerate(calls) if turn % call.every == 0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

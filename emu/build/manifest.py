@@ -14,6 +14,7 @@ from emu.build.contents import (
     BUFFER,
     CALLBACKS,
     MOST_ARGUMENTS,
+    MOST_ROUNDS,
     VMLINUX,
     Call,
     CallbackSource,
@@ -228,9 +229,9 @@ def _calls(rows: object, origin: str, key: str) -> tuple[Call, ...]:
 
 
 def _call(row: object, origin: str, where: str) -> Call:
-    if not isinstance(row, dict) or row.keys() != {"fn", "args", "expected"}:
-        raise ManifestError(origin, where, "needs exactly fn, args and expected")
-    fn, args, expected = row["fn"], row["args"], row["expected"]
+    if not isinstance(row, dict) or row.keys() - {"every"} != {"fn", "args", "expected"}:
+        raise ManifestError(origin, where, "needs exactly fn, args and expected, and may have every")
+    fn, args, expected, every = row["fn"], row["args"], row["expected"], row.get("every", 1)
     if not isinstance(fn, str):
         raise ManifestError(origin, f"{where}.fn", f"must name a function, not {fn!r}")
     if not isinstance(args, list) or len(args) > MOST_ARGUMENTS:
@@ -240,7 +241,9 @@ def _call(row: object, origin: str, where: str) -> Call:
             raise ManifestError(origin, f"{where}.args", f'must hold u64 or "{BUFFER}", not {value!r}')
     if type(expected) is not int or not 0 <= expected < 1 << 32:
         raise ManifestError(origin, f"{where}.expected", f"must be a u32, not {expected!r}")
-    return Call(fn=fn, args=tuple(args), expected=expected)
+    if type(every) is not int or not 1 <= every <= MOST_ROUNDS:
+        raise ManifestError(origin, f"{where}.every", f"must be 1 to {MOST_ROUNDS}, not {every!r}")
+    return Call(fn=fn, args=tuple(args), expected=expected, every=every)
 
 
 def _object_tables(value: object, origin: str, where: str) -> dict[str, dict[str, object]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emu.arch.port import Port
-from emu.build.contents import Call
+from emu.build.contents import Call, in_rounds
 from emu.build.image import Image
 from emu.build.memory_map import CALL_TABLES, USER_TEXT
 from emu.errors import EmuError
@@ -237,12 +237,13 @@ class Kernel:
         Args:
             calls: (call, address of its function).
         """
-        memory, size = self.engine.memory, CALL_ENTRY.size * max(len(calls), 1)
+        rows = [calls[at] for at in in_rounds([call for call, _ in calls])]
+        memory, size = self.engine.memory, CALL_ENTRY.size * max(len(rows), 1)
         if self._next_table + size > self._tables_end:
             self._next_table = CALL_TABLES.base
         table, self._next_table = self._next_table, self._next_table + size
-        self._write_calls(table, calls)
-        self._work = (table, table + CALL_ENTRY.size * len(calls))
+        self._write_calls(table, rows)
+        self._work = (table, table + CALL_ENTRY.size * len(rows))
         for task in self.tasks[: self._first_spare]:  # those that were spawned have calls of their own
             if task.kind in ("kthread", "user") and task.comm != "klp_driver":
                 for member, value in (

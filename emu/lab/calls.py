@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from emu.build.contents import BUFFER, MOST_ARGUMENTS, Call
+from emu.build.contents import BUFFER, MOST_ARGUMENTS, MOST_ROUNDS, Call, in_rounds
 from emu.build.memory_map import CALL_TABLES
 from emu.errors import EmuError
 from emu.structs import CALL_ENTRY
@@ -37,11 +37,14 @@ def check_calls(calls: Sequence[Call]) -> None:
                 raise ValueError(f"{where} args[{number}] must be a u64 or {BUFFER!r}, not {value!r}")
         if not _fits(call.expected, 32):
             raise ValueError(f"{where} expected must be a u32, not {call.expected!r}")
-    check_room(len(calls))
+        if not 1 <= call.every <= MOST_ROUNDS:
+            raise ValueError(f"{where} every must be 1 to {MOST_ROUNDS}, not {call.every!r}")
+    check_room(calls)
 
 
-def check_room(number: int) -> None:
-    """Raise `TooManyCallsError` if a table does not hold so many calls."""
+def check_room(calls: Sequence[Call]) -> None:
+    """Raise `TooManyCallsError` if a table does not hold all rounds of the calls."""
+    number = len(in_rounds(calls))
     if number > MOST_CALLS:
         raise TooManyCallsError(number)
 

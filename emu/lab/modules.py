@@ -253,8 +253,8 @@ class ModuleLoader:
         return {**dict.fromkeys(self._kernel.port.stub_names, stubs[-1]), **names}
 
     def _calls_of(self, name: str, image: Image, calls: Sequence[Call]) -> tuple[tuple[Call, int], ...]:
-        others = sum(len(loaded.calls) for other, loaded in self._loaded.items() if other != name)
-        check_room(len(self.manifest.calls) + others + len(calls))
+        others = [call for other, loaded in self._loaded.items() if other != name for call, _ in loaded.calls]
+        check_room([*self.manifest.calls, *others, *calls])
         symbols = {**self._kernel.image.symbols, **image.symbols}
         for call in calls:
             if call.fn not in symbols:

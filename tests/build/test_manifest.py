@@ -81,6 +81,10 @@ WRONG = {
         'name = "x"\n[[calls]]\nfn = "f"\nargs = []\nexpected = 4294967296',
         r"calls\[0\]\.expected: must be a u32.*",
     ),
+    "rounds": (
+        'name = "x"\n[[calls]]\nfn = "f"\nargs = []\nexpected = 0\nevery = 65',
+        r"calls\[0\]\.every: must be 1 to 64, not 65",
+    ),
     "no objects": ('name = "x"\n[patches.p]\nsource = "x.c"', r"patches\.p: needs objects\.<object>\..*"),
     "object": (
         'name = "x"\n[patches.p]\nobjects = { m = 1 }',

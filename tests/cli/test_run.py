@@ -32,9 +32,9 @@ def test_one_is_not_several_and_every_call_is_accounted_for(capsys: pytest.Captu
     with pytest.raises(SystemExit) as stopped:
         main(["run", "--cpus", "1", "--calls", "300"])
     text = capsys.readouterr().out
-    calls = int(re.findall(r"^x86_64, 1 CPU, .*: (\d+) calls, [\d_]+ instructions$", text, re.M)[0])
+    calls = int(re.findall(r"^x86_64, 1 CPU, .*: ([\d_]+) calls, [\d_]+ instructions$", text, re.M)[0])
     audited, of_all, others = re.findall(
-        r"^ok: (\d+) of (\d+) calls audited \(the other (\d+) were still open at the end\), none inc",
+        r"^ok: ([\d_]+) of ([\d_]+) calls audited \(the other (\d+) were still open at the end\), none inc",
         text,
         re.M,
     )[0]

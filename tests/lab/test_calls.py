@@ -31,6 +31,7 @@ WRONG = {
         {"args": (np.zeros(1),)}, "calls[1], mini_leaf: args[0] must be a u64 or 'buffer', not array([0.])",
     ),
     "a wide result": ({"expected": 2**32}, "calls[1], mini_leaf: expected must be a u32, not 4294967296"),
+    "no round": ({"every": 0}, "calls[1], mini_leaf: every must be 1 to 64, not 0"),
     "half a result": ({"expected": 0.5}, "calls[1], mini_leaf: expected must be a u32, not 0.5"),
 }  # fmt: skip
 
@@ -70,6 +71,24 @@ def test_as_many_as_a_table_holds_are_made_and_one_more_is_refused(machine: Mach
         TooManyCallsError, match=r"^2_731 calls are too many for a table of 2_730; give fewer$"
     ):
         machine.offer_calls([LEAF] * (MOST_CALLS + 1))
+
+
+def test_a_call_is_made_in_its_rounds_only(machine: Machine) -> None:
+    rare = Call(fn="mini_loop", args=(20,), expected=210, every=4)
+    machine.offer_calls([rare, LEAF])
+    machine.run(calls=2_000)
+
+    sites = machine.trace.calls["site"]
+    leaves, loops = (
+        np.count_nonzero(sites == machine.kallsyms.address_of(fn)) for fn in ("mini_leaf", "mini_loop")
+    )
+    assert leaves > 1_000
+    assert abs(leaves - 4 * loops) <= 4 * 3 * 2, "each of the workers may be in the middle of its rounds"
+
+
+def test_all_rounds_must_fit(machine: Machine) -> None:
+    with pytest.raises(TooManyCallsError, match=r"^2_773 calls are too many "):
+        machine.offer_calls([LEAF] * 42 + [replace(LEAF, every=64)] * 85)
 
 
 def test_a_modules_calls_must_fit_beside_those_of_the_kernel(machine: Machine) -> None:

@@ -1,4 +1,4 @@
-"""What every machine of these tests runs."""
+"""What all machines of the tests share."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from emu.lab import machine
 
 @pytest.fixture(scope="session", autouse=True)
 def _kernels_assembled_once() -> Iterator[None]:
-    """Assemble the kernel of a port once: an image is never changed."""
-    built: dict[str, Image] = {}
+    """Assemble each kernel once: an image is never changed."""
+    built: dict[tuple[str, str], Image] = {}
 
     def build(port: Port, manifest: Manifest) -> Image:
-        if port.name not in built:
-            built[port.name] = build_kernel(port, manifest)
-        return built[port.name]
+        key = port.name, repr(manifest)
+        if key not in built:
+            built[key] = build_kernel(port, manifest)
+        return built[key]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(machine, "build_kernel", build)
