@@ -37,11 +37,14 @@ def found(case: Case) -> str:
     return f"{', '.join(refused)} refused" if refused else "calls of a wrong version, or WARNs"
 
 
-def cases(names: list[str], seeds: range) -> Iterator[list[Case]]:
+VARIANTS = {"broken": (False,), "fixed": (True,), "both": (False, True)}
+
+
+def cases(names: list[str], seeds: range, variants: tuple[bool, ...]) -> Iterator[list[Case]]:
     """Yield the runs of each incident, port and variant."""
     for name in names:
         for arch in load_incident(name).ports or sorted(PORTS):
-            for is_fixed in (False, True):
+            for is_fixed in variants:
                 yield [(name, arch, is_fixed, seed) for seed in seeds]
 
 
@@ -51,6 +54,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="INCIDENT", help="which; default all")
     parser.add_argument("--seeds", type=int, default=100, help="how many")
     parser.add_argument("--first", type=int, default=1, help="the first of them")
+    parser.add_argument("--variant", choices=VARIANTS, default="both", help="with the defect or without it")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     options = parser.parse_args()
     for name in options.names:
@@ -58,7 +62,7 @@ def main() -> int:
             parser.error(f"no incident {name!r}; known: {', '.join(incident_names())}")
     seeds, failed = range(options.first, options.first + options.seeds), False
     with ProcessPoolExecutor(options.jobs) as pool:
-        for group in cases(options.names or incident_names(), seeds):
+        for group in cases(options.names or incident_names(), seeds, VARIANTS[options.variant]):
             name, arch, is_fixed, _ = group[0]
             reports = list(pool.map(found, group, chunksize=8))
             wrong = [seed for seed, report in zip(seeds, reports, strict=True) if bool(report) is is_fixed]

@@ -12,7 +12,7 @@ VMLINUX = "vmlinux"
 MOST_ARGUMENTS = 10
 """Arguments of a call. Source: docs/guest-kernel.md, do_one_call."""
 MOST_ROUNDS = 64
-"""A call can be made in one of so many rounds of all calls, at the rarest: what tables of calls have room for."""
+"""A call can be made in one of so many rounds of all calls, at the rarest. Assumed."""
 CALLBACKS = ("pre_patch", "post_patch", "pre_unpatch", "post_unpatch")
 """What an object of a patch may have, in the order they are called. Source: struct klp_callbacks (6.1)."""
 BUFFER = "buffer"
