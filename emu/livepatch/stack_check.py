@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from emu.kernel.guest import Guest, View
 from emu.livepatch.graph import for_each_func, for_each_object, func_name
 from emu.livepatch.patch import Patcher
-from emu.structs import KLP_FUNC
+from emu.structs import KLP_FUNC, KLP_OPS
 
-_STACK_NODE = KLP_FUNC.offset("stack_node.next")
+_STACK_NODE, _FUNC_STACK = KLP_FUNC.offset("stack_node.next"), KLP_OPS.offset("func_stack.next")
 
 
 def klp_check_stack(
@@ -41,7 +41,7 @@ def _version_to_leave(guest: Guest, patcher: Patcher, func: View, *, unpatching:
         return func["new_func"], func["new_size"]
     ops = patcher.klp_find_ops(func["old_func"])
     assert ops is not None, "a patched object's functions are on a stack"
-    if ops["func_stack.next"] == ops["func_stack.prev"]:  # it replaces the original
+    if func["stack_node.next"] == ops.address + _FUNC_STACK:  # it replaces the original
         return func["old_func"], func["old_size"]
     older = View(guest, KLP_FUNC, func["stack_node.next"] - _STACK_NODE)
     return older["new_func"], older["new_size"]
