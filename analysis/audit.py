@@ -20,7 +20,7 @@ from emu.analysis.chunks import chunks
 from emu.analysis.names import function_names, version_name, version_names
 from emu.analysis.phases import NEVER, Phase, phases
 from emu.trace.run import Run
-from emu.trace.schema import CallFlag
+from emu.trace.schema import NOT_DISPATCHED, CallFlag
 
 RULES = ("version", "site", "state", "columns")
 """What is checked, see the module's text."""
@@ -130,11 +130,10 @@ def audit(run: Run, *, limit: int = 1000) -> Audit:
 
 
 def _checkable(calls: NDArray[np.void], rules: _Rules, horizon: int) -> NDArray[np.bool_]:
-    # The run may have ended before the call's first instruction, perhaps behind an interrupt there, which
-    # counts as a dispatch until the site has run; or inside the trampoline.
+    # The run may have ended before the call's site ran, or inside the trampoline.
     unfinished = calls["flags"] & np.uint16(CallFlag.UNFINISHED) != 0
     hooked = calls["flags"] & np.uint16(CallFlag.HOOKED) != 0
-    undecided = unfinished & ((calls["dispatch_seq"] <= calls["seq"]) | ~hooked)
+    undecided = unfinished & ((calls["patch_state"] == NOT_DISPATCHED) | ~hooked)
     late = np.maximum(calls["seq"], calls["dispatch_seq"]) > np.uint64(horizon)
     patch = np.minimum(calls["patch"], len(rules.partly_known) - 1)
     nameless = rules.partly_known[patch] & (_functions(rules, calls["site"]) == len(rules.sites))

@@ -115,10 +115,11 @@ class TestVersion:
         result = audit_of(
             call(250, LEAF, CallFlag.UNFINISHED),
             call(250, LEAF, CallFlag.UNFINISHED | ON),
-            call(251, LEAF, CallFlag.UNFINISHED | ON, dispatch_seq=252),
+            call(251, LEAF, CallFlag.UNFINISHED | ON, dispatch_seq=252, patch_state=-1),
+            call(251, LEAF, CallFlag.UNFINISHED | ON, dispatch_seq=252),  # in the trampoline, after one before it
             call(253, LEAF, CallFlag.UNFINISHED, dispatch_seq=254),  # of the interrupt that it came back from
         )
-        assert (result.counts["version"], result.checked, result.unchecked) == (1, 1, 3)
+        assert (result.counts["version"], result.checked, result.unchecked) == (1, 1, 4)
 
     def test_a_missing_recursion_bit_is_told(self) -> None:
         result = audit_of(call(250, LEAF, ON | CallFlag.RECURSION))

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from emu.trace import CallFlag, EventKind, Run
+from emu.trace.schema import NOT_DISPATCHED
 
 NEVER = 2**64 - 1
 Costs = dict[str, dict[str, tuple[int, int, int, int]]]
@@ -160,7 +161,7 @@ def broken_rules(run: Run) -> list[tuple[str, int]]:
     found = []
     for row, call in enumerate(rows(run.calls)):
         site, target, flags = call["site"], call["target"], call["flags"]
-        undecided = call["dispatch_seq"] <= call["seq"] or not flags & CallFlag.HOOKED
+        undecided = call["patch_state"] == NOT_DISPATCHED or not flags & CallFlag.HOOKED
         if flags & CallFlag.UNFINISHED and undecided:
             continue
         seen = alive(call["seq"], max(call["seq"], call["dispatch_seq"]))
