@@ -32,7 +32,8 @@ from emu.lab.faults import Faults
 from emu.lab.forks import Forks
 from emu.lab.ftrace_users import FtraceUsers
 from emu.lab.late_module import late_work
-from emu.lab.modules import ModuleLoader, ModuleWork
+from emu.lab.module_work import ModuleWork
+from emu.lab.modules import ModuleLoader
 from emu.lab.patching import TRANSITION_WORK, Patching
 from emu.lab.patience import Patience, TransitionPatience
 from emu.lab.recording import Recording
@@ -139,22 +140,23 @@ class Machine:
         assert ret == 0, "the kernel's own sites are what its table says"
         for function, site in kernel.image.sites.items():
             kernel.watch_function(kernel.image.address(function), self.ftrace.sites.behind(site))
+        like = flavour_named(flavour)
         self.sched = sched = Sched(
             kernel.guest, kernel.engine, kernel.tasks, percpu=kernel.percpu, unwind=kernel.stack,
             tasklist=kernel.tasklist.held,
         )  # fmt: skip
         klp = Livepatch(
             kernel.guest, self.ftrace, self.kallsyms, self.modules, sched=sched,
-            retry=self._retry_transition, parts=flaw.parts,
+            retry=self._retry_transition, flavour=like, parts=flaw.parts,
         )  # fmt: skip
         self.loader = ModuleLoader(
             kernel, self.ftrace, self.kallsyms, self.modules, manifest=manifest, near=near,
             far=far if far_modules else None,
         )  # fmt: skip
+        self.loader.apply_relocations = klp.relocations.apply_relocations
         self.loader.klp_module_coming = klp.objects.klp_module_coming
         self.loader.klp_module_going = klp.objects.klp_module_going
         self.symbols = SymbolBook(kernel.image)
-        like = flavour_named(flavour)
         self.ftrace_users = FtraceUsers(
             kernel, self.ftrace, self.modules, self.loader, text=trampolines,
             modified_column=like.modified_column,

@@ -125,12 +125,17 @@ class Patching:
         Raises:
             EmuError: its code can't be read or compiled.
         """
-        source = self._loader.manifest.patches[patch].code
+        source, objects = (
+            self._loader.manifest.patches[patch].code,
+            self._loader.manifest.patches[patch].objects,
+        )
         if source is None:
             return self._shipped()
         constants = {"KLP_VERSION": number}
         code = self._loader.read(source, constants)
-        image = self._loader.dry_run(patch, code, {**also, **constants}, livepatch=True)
+        image = self._loader.dry_run(
+            patch, code, {**also, **constants}, foreign=self._loader.foreign(objects), livepatch=True
+        )  # fmt: skip
         return [name for name, symbol in image.symbols.items() if symbol.size]
 
     def disable(self, patch: PatchHandle | str) -> PatchHandle:
@@ -159,7 +164,8 @@ class Patching:
         name, patch = handle.patch.name, handle.patch
         if not self._unload_disabled(name):
             return -EBUSY
-        ret = self._loader.place_patch(name, code, constants)
+        objects = [obj.name for obj in patch.objects if obj.name is not None]
+        ret = self._loader.place_patch(name, code, constants, self._loader.foreign(objects))
         if ret:
             return ret
         try:

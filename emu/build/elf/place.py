@@ -85,6 +85,8 @@ def addresses_of(
             align = max(1, symbol.value)
             address = data.take(file.origin, f"COMMON {symbol.name}", symbol.size, align)
             blocks[-number] = Block(address, bytearray(symbol.size), "data", symbol.name)
+        elif symbol.shndx == elf_tables.SHN_LIVEPATCH:
+            address = None  # livepatch looks it up when its object is there
         elif symbol.shndx >= elf_tables.SHN_LORESERVE or symbol.shndx >= len(file.sections):
             raise file.malformed(
                 f"symbol {number} {symbol.name} is in section {symbol.shndx}, which does not exist"
