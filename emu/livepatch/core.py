@@ -14,6 +14,7 @@ from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.modules import Module, Modules
 from emu.kernel.warn import warn_on
 from emu.livepatch.callbacks import Callbacks
+from emu.livepatch.flavour import Flavour
 from emu.livepatch.graph import (
     LoadedPatch,
     for_each_func,
@@ -24,6 +25,7 @@ from emu.livepatch.graph import (
     object_name,
     patch_name,
 )  # fmt: skip
+from emu.livepatch.kobjects import Kobjects
 from emu.livepatch.log import Log
 from emu.livepatch.patch import Patcher
 from emu.livepatch.relocations import Relocations
@@ -52,11 +54,12 @@ class Core:
         callbacks: Callbacks,
         transition: Transition,
         log: Log,
+        flavour: Flavour,
         mark: Callable[[str, View, bool], None],
     ) -> None:
         self._guest, self._patches, self._kallsyms, self._modules = guest, patches, kallsyms, modules
         self._loaded, self._patcher, self._replace = loaded, patcher, replace
-        self._relocations = relocations
+        self._relocations, self._flavour = relocations, flavour
         self._callbacks, self._transition, self._log, self._mark = callbacks, transition, log, mark
 
     def patches(self) -> list[View]:
@@ -111,14 +114,15 @@ class Core:
             ret = self._replace.klp_add_nops(patch)
             if ret:
                 return ret
+        kobjects = Kobjects(self._guest, patch_name(self._guest, patch), self._flavour)
         for obj in for_each_object(self._guest, patch):
-            ret = self.klp_init_object(patch, obj)
+            ret = self.klp_init_object(patch, obj, kobjects)
             if ret:
                 return ret
         self._guest.list_add_tail(patch.at("list.next"), self._patches)
         return 0
 
-    def klp_init_object(self, patch: View, obj: View) -> int:
+    def klp_init_object(self, patch: View, obj: View, kobjects: Kobjects) -> int:
         """Prepare one object, and look up its functions if it is loaded."""
         name = object_name(self._guest, obj)
         if name is not None and len(name) >= MODULE_NAME_LEN:
@@ -126,8 +130,12 @@ class Core:
         obj["patched"] = 0
         obj["mod"] = 0
         self._find_object_module(obj, name)
+        directory = name or "vmlinux"
+        ret = kobjects.kobject_add(directory)
+        if ret:
+            return ret
         for func in for_each_func(self._guest, obj):
-            ret = self.klp_init_func(func)
+            ret = self.klp_init_func(func, directory, kobjects)
             if ret:
                 return ret
         return self.klp_init_object_loaded(patch, obj) if is_object_loaded(obj) else 0
@@ -138,15 +146,15 @@ class Core:
         if module is not None and module.klp_alive:
             obj["mod"] = module.base
 
-    def klp_init_func(self, func: View) -> int:
-        """Prepare one function."""
+    def klp_init_func(self, func: View, directory: str, kobjects: Kobjects) -> int:
+        """Prepare one function of the object with that ``directory`` in sysfs."""
         name = func_name(self._guest, func)
         if not name or not (func["new_func"] or func["nop"]) or len(name) >= KSYM_NAME_LEN:
             return -EINVAL
         self._guest.list_init(func.at("stack_node.next"))
         func["patched"] = 0
         func["transition"] = 0
-        return 0
+        return kobjects.kobject_add(directory, f"{name},{func['old_sympos'] or 1}")
 
     def klp_init_object_loaded(self, patch: View, obj: View) -> int:
         """Relocate what refers to the object, and look up the addresses and sizes of its functions."""

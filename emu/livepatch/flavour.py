@@ -28,6 +28,7 @@ class Flavour:
             ``M``: an ops that may change the instruction pointer was here once (since 6.4: 6ce2c04fcbca).
         clears_relocations: x86-64: what klp relocations filled in becomes 0 again when their object goes
             (since 6.3: 0c05e7bd2d01), so that it can come again.
+        kobject_prefix: what lines of lib/kobject.c begin with (logs of 6.5 and later have it).
     """
 
     name: str
@@ -37,6 +38,7 @@ class Flavour:
     false_letters: str
     modified_column: bool
     clears_relocations: bool
+    kobject_prefix: str
 
 
 LINUX_6_1 = Flavour(
@@ -47,6 +49,7 @@ LINUX_6_1 = Flavour(
     false_letters=FALSE_LETTERS,
     modified_column=False,
     clears_relocations=False,
+    kobject_prefix="",
 )
 
 LINUX_6_17 = Flavour(
@@ -57,6 +60,7 @@ LINUX_6_17 = Flavour(
     false_letters=FALSE_LETTERS + "d",
     modified_column=True,
     clears_relocations=True,
+    kobject_prefix="kobject: ",
 )
 
 FLAVOURS = {flavour.name: flavour for flavour in (LINUX_6_1, LINUX_6_17)}

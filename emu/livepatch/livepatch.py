@@ -106,7 +106,7 @@ class Livepatch:
         self.core = Core(
             guest, patches=patches, kallsyms=kallsyms, modules=modules, loaded=self._loaded,
             patcher=self.patcher, replace=replace, relocations=self.relocations, callbacks=callbacks,
-            transition=self.transition, log=self.log, mark=self._mark,
+            transition=self.transition, log=self.log, flavour=flavour, mark=self._mark,
         )  # fmt: skip
         self.objects = ModuleObjects(
             guest, patches, init_object_loaded=self.core.klp_init_object_loaded,

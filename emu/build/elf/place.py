@@ -38,7 +38,7 @@ def place(file: ElfFile, cursors: Mapping[str, Cursor]) -> dict[int, Block]:
     """Return the loaded sections by index, each at its address."""
     blocks = {}
     for section in file.sections:
-        if not section.is_loaded:
+        if not section.is_loaded or section.flags & elf_tables.SHF_RELA_LIVEPATCH:
             continue
         if section.flags & elf_tables.SHF_COMPRESSED:
             raise file.malformed(f"section {section.index} {section.name} is loaded and compressed")
