@@ -20,7 +20,6 @@ from emu.kernel.installer import Job
 from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.kernel import Kernel, Timing
 from emu.kernel.modules import Modules
-from emu.kernel.pseudo_files import PseudoTree
 from emu.kernel.rcu import Rcu
 from emu.kernel.sched import HZ, Sched
 from emu.kernel.symbols import kernel_symbols
@@ -29,6 +28,7 @@ from emu.lab.calls import check_calls
 from emu.lab.defects import defect_named
 from emu.lab.dropped import known_steps
 from emu.lab.faults import Faults
+from emu.lab.files import Files
 from emu.lab.forks import Forks
 from emu.lab.ftrace_users import FtraceUsers
 from emu.lab.late_module import late_work
@@ -161,11 +161,12 @@ class Machine:
             kernel, self.ftrace, self.modules, self.loader, text=trampolines,
             modified_column=like.modified_column,
         )  # fmt: skip
-        self.pseudo_trees: tuple[PseudoTree, ...] = (
+        trees = (
             Sysfs(kernel.guest, klp.core, klp.transition, flavour=like),
             Procfs(kernel.guest, sched.processes, self.modules, self.ftrace, warnings=kernel.warnings),
             *self.ftrace_users.trees,
         )
+        self.files = Files(trees, kernel.installer)
         self.livepatch = Patching(
             kernel, klp, self.loader, kallsyms=self.kallsyms, sites=self.ftrace.sites, symbols=self.symbols
         )
