@@ -154,7 +154,6 @@ class Machine:
             far=far if far_modules else None,
         )  # fmt: skip
         self.loader.apply_relocations = klp.relocations.apply_relocations
-        self.loader.klp_module_coming = klp.objects.klp_module_coming
         self.loader.klp_module_going = klp.objects.klp_module_going
         self.symbols = SymbolBook(kernel.image)
         self.ftrace_users = FtraceUsers(
@@ -170,6 +169,7 @@ class Machine:
         self.livepatch = Patching(
             kernel, klp, self.loader, kallsyms=self.kallsyms, sites=self.ftrace.sites, symbols=self.symbols
         )
+        self.loader.klp_module_coming = self.livepatch.module_coming
         self.loader.works["late"] = late_work(kernel.guest, self.loader, patch_name=self.livepatch.name_of)
         self.loader.works["shadow_user"] = ModuleWork(
             init=lambda _parameters: shadow_user(klp.shadow, kernel.guest), exit=lambda: None

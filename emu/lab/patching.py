@@ -14,6 +14,7 @@ from emu.kernel.errno import EBUSY, ENOENT
 from emu.kernel.installer import Job
 from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.kernel import Kernel
+from emu.kernel.modules import Module
 from emu.lab.modules import ModuleLoader
 from emu.lab.symbols import SymbolBook
 from emu.livepatch import Func, Livepatch, Object, Patch, PatchFacts, State
@@ -231,6 +232,14 @@ class Patching:
         handle = self._numbered.get(number)
         if handle is not None:  # else somebody enabled it without us
             handle.settled_at = self._kernel.furthest_clock()
+
+    def module_coming(self, module: Module) -> int:
+        """Have livepatch patch a module that comes, and enter what it patches; 0 or a negative errno."""
+        for name in self.core.patches():
+            handle = self._handles.get(name)
+            if handle is not None:
+                self._note(handle, self._replacements(handle.patch))
+        return self.core.objects.klp_module_coming(module)
 
     def _note(self, handle: PatchHandle, replacements: list[tuple[int, int]]) -> None:
         """Enter which function the patch replaces by which, for who reads the trace."""
