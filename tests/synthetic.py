@@ -15,7 +15,7 @@ from emu.kernel.kallsyms import Kallsyms, Symbol
 from emu.kernel.modules import Module, Modules
 from emu.kernel.rcu import Rcu
 from emu.kernel.tasks import Task
-from emu.livepatch import Livepatch
+from emu.livepatch import LINUX_6_1, Flavour, Livepatch
 from emu.machine.memory import Memory
 from emu.structs import FTRACE_OPS
 from tests.plain_player import plain_guest
@@ -107,7 +107,9 @@ class Text:
 class Kernel:
     """A synthetic kernel with ftrace and livepatch on it; nothing runs."""
 
-    def __init__(self, port: Port, *, call_ops: bool = False, debug: bool = False) -> None:
+    def __init__(
+        self, port: Port, *, call_ops: bool = False, debug: bool = False, flavour: Flavour = LINUX_6_1
+    ) -> None:
         self.port, self.memory = port, Memory(tasks=1)
         self.guest, self.player, self.heap, self.text, self.fail = plain_guest(port, self.memory)
         self.kallsyms, self.modules = Kallsyms(), Modules()
@@ -138,7 +140,7 @@ class Kernel:
         assert self.ftrace.ftrace_init(kernel.sites) == 0
         self.livepatch = Livepatch(
             self.guest, self.ftrace, self.kallsyms, self.modules,
-            sched=NoTasks(), retry=lambda _work: None, debug=debug,
+            sched=NoTasks(), retry=lambda _work: None, debug=debug, flavour=flavour,
         )  # fmt: skip
         self.stubs = kernel.known
         self.load_module("victim", MODULES.base, ("vic_alpha", "vic_beta", "vic_dup", "vic_dup"))

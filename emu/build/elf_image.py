@@ -12,11 +12,19 @@ from emu.build.code_source import ElfCode
 from emu.build.elf.load import load_elf
 from emu.build.elf.loaded import ElfSymbol, LoadedElf, LoadedSegment
 from emu.build.image import Image, site_addresses, site_table, trap_places
+from emu.build.klp import Foreign
 from emu.build.memory_map import MODULE_DATA, Area
 
 
 def build_elf_module(
-    port: Port, name: str, code: ElfCode, *, text: Area, data: Area, externs: Mapping[str, int]
+    port: Port,
+    name: str,
+    code: ElfCode,
+    *,
+    text: Area,
+    data: Area,
+    externs: Mapping[str, int],
+    foreign: Mapping[str, Foreign] | None = None,
 ) -> Image:
     """Load an ELF file at the start of two areas.
 
@@ -30,13 +38,14 @@ def build_elf_module(
         text: where its code goes.
         data: where everything else goes.
         externs: addresses of what it may refer to.
+        foreign: undefined symbols that livepatch looks up once their objects are there.
 
     Raises:
         EmuError: the file is malformed, foreign, does not fit, or refers to what is not there.
     """
     loaded = load_elf(
         port, code.content, origin=code.origin, text_base=text.base, text_size=text.size,
-        data_base=data.base, data_size=data.size, externs=externs,
+        data_base=data.base, data_size=data.size, externs=externs, foreign=foreign,
     )  # fmt: skip
     segments = [segment for segment in loaded.segments if segment.kind == "text"]
     symbols = _symbols(loaded, segments, name)
@@ -56,6 +65,7 @@ def build_elf_module(
         sites=sites,
         traps=trap_places(symbols),
         lines=(),
+        klp_sections=loaded.klp_sections,
     )
 
 

@@ -13,7 +13,9 @@ from emu.arch.port import Port
 from emu.build.asm.assembler import Symbol, Unit, assemble
 from emu.build.assembly_files import check_exchanged, read_units
 from emu.build.contents import Manifest
+from emu.build.klp import Foreign, KlpSection
 from emu.build.memory_map import KERNEL_DATA, KERNEL_TEXT, USER_TEXT, Area
+from emu.build.stubs import make_stubs
 from emu.errors import EmuError
 from emu.structs import shared_equates
 
@@ -27,7 +29,7 @@ SITE_PREFIX, WARN_PREFIX, BUG_PREFIX = "__mcount_loc_", "__warn_", "__bug_"
 MARKS = (SITE_PREFIX, WARN_PREFIX, BUG_PREFIX)
 """What the labels begin with that are for the build, not for the kernel's symbol table."""
 
-_NUMBERED = re.compile(r"(.+)__[1-9][0-9]*")
+_NUMBERED = re.compile(r"(.+)__([1-9][0-9]*)")
 """Labels of a module's static functions of one name: ``vic_dup__1``, ``vic_dup__2``."""
 
 
@@ -55,6 +57,7 @@ class Image:
         sites: address of each entry site by the function's key.
         traps: (address, place, is_bug) of each ``__warn_`` and ``__bug_`` label.
         lines: (address, file, line) of each instruction, ascending.
+        klp_sections: relocations that are left to livepatch.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Image:
     sites: dict[str, int]
     traps: tuple[tuple[int, str, bool], ...]
     lines: tuple[tuple[int, str, int], ...]
+    klp_sections: tuple[KlpSection, ...] = ()
 
     def address(self, name: str) -> int:
         """Return the address of symbol ``name``; a `KeyError` is a mistake in klpemu."""
@@ -125,6 +129,7 @@ def build_module(
     externs: Mapping[str, int],
     constants: Mapping[str, int] | None = None,
     variables: Mapping[str, int] | None = None,
+    foreign: Mapping[str, Foreign] | None = None,
 ) -> Image:
     """Assemble a module at its place.
 
@@ -137,23 +142,26 @@ def build_module(
         externs: addresses of what it may refer to.
         constants: further equates, e.g. ``KLP_VERSION``.
         variables: bytes of each of its variables, which begin as zeros.
+        foreign: functions that it calls through stubs, which livepatch fills in once their objects are there.
     """
     own, table_at = _place_variables(variables or {}, data_base)
-    equates = {**port_equates(port), **externs, **(constants or {})}
+    stubs = make_stubs(port, units, foreign or {}, base=text_base)
+    equates = {**port_equates(port), **externs, **(constants or {}), **stubs.addresses}
     equates |= {key: symbol.address for key, symbol in own.items()}
-    module = assemble(port, units, base=text_base, equates=equates)
+    module = assemble(port, units, base=text_base + len(stubs.code), equates=equates)
     sites = site_addresses(module.symbols)
     data = [(data_base, bytes(table_at - data_base))] if own else []
     data += [(table_at, site_table(sites.values()))] if sites else []
     return Image(
         name=name,
-        text=((module.base, module.code),),
+        text=((text_base, stubs.code + module.code),),
         data=tuple(data),
-        symbols=_as_listed(module.symbols) | own,
+        symbols=_as_listed(module.symbols) | own | stubs.symbols,
         mcount_loc=(table_at, len(sites)),
         sites=sites,
         traps=trap_places(module.symbols),
         lines=tuple(module.lines),
+        klp_sections=stubs.sections,
     )
 
 
@@ -168,10 +176,17 @@ def _place_variables(variables: Mapping[str, int], at: int) -> tuple[dict[str, S
 
 def _as_listed(symbols: Mapping[str, Symbol]) -> dict[str, Symbol]:
     """Return a module's symbols under the names that kallsyms lists: ``f`` for labels ``f__1``, ``f__2``."""
-    return {
-        label: replace(symbol, name=found[1]) if (found := _NUMBERED.fullmatch(label)) else symbol
-        for label, symbol in symbols.items()
-    }
+    return {label: replace(symbol, name=numbered(label)[0]) for label, symbol in symbols.items()}
+
+
+def numbered(label: str) -> tuple[str, int]:
+    """Return the name that kallsyms lists a module's label under, and which one of that name, 0 = the only.
+
+    >>> numbered("vic_dup__2"), numbered("vic_alpha")
+    (('vic_dup', 2), ('vic_alpha', 0))
+    """
+    found = _NUMBERED.fullmatch(label)
+    return (found[1], int(found[2])) if found else (label, 0)
 
 
 def site_addresses(symbols: Mapping[str, Symbol]) -> dict[str, int]:

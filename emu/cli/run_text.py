@@ -29,6 +29,7 @@ def print_outcome(outcome: Outcome) -> None:
         "kernel log",
         *(f"  {line}" for line in outcome.run.log),
         "",
+        *_files_read(outcome),
         _verdict(outcome),
         *_wrong_results(outcome),
         *_findings(outcome),
@@ -64,6 +65,17 @@ def _headline(outcome: Outcome) -> tuple[str, str]:
     )
 
 
+def _files_read(outcome: Outcome) -> Iterator[str]:
+    """Yield what steps read, and when."""
+    read = [step for step in outcome.steps if step.text is not None]
+    if read:
+        yield "files read"
+        for step in read:
+            yield f"  after {counted(step.step.after_calls, 'call')} {step.step.subject}"
+            yield from (f"    {line}" for line in (step.text or "").splitlines())
+        yield ""
+
+
 def _versions(outcome: Outcome) -> Table:
     by_version = outcome.facts["by_version"]
     rows = {**outcome.facts["by_cpu"], "all": by_version}
@@ -95,7 +107,7 @@ def _site_rows(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
 def _told(step: StepResult) -> str:
     why = f" ({'; '.join(step.reasons)})" if step.reasons else ""
     refusal = f": {step.answer}{why}" if step.result < 0 else ""
-    return f"{step.step.action} {step.step.subject}{refusal}"
+    return f"{step.step}{refusal}"
 
 
 def _verdict(outcome: Outcome) -> str:

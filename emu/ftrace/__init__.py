@@ -9,7 +9,7 @@ from emu.ftrace.kprobes import Kprobes
 from emu.ftrace.kprobes_files import KprobesFiles
 from emu.ftrace.ops import FtraceOps
 from emu.ftrace.sites import Sites
-from emu.ftrace.text_poke import step_names
+from emu.ftrace.text_poke import TextPoke, step_names
 from emu.ftrace.tracefs import Tracefs
 from emu.ftrace.trampoline_lines import trampoline_lines
 
@@ -22,6 +22,7 @@ __all__ = [
     "OpsFlags",
     "RecordFlags",
     "Sites",
+    "TextPoke",
     "Tracefs",
     "enabled_functions",
     "sites_called",

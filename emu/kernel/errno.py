@@ -8,6 +8,7 @@ from __future__ import annotations
 ENOENT = 2
 EIO = 5
 ENXIO = 6
+ENOEXEC = 8
 EAGAIN = 11
 ENOMEM = 12
 EACCES = 13

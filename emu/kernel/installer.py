@@ -56,10 +56,10 @@ class Job(Generic[T]):
         return self._result  # type: ignore[return-value]  # None is T when the body returned it
 
 
-def done_job(name: str) -> Job[int]:
-    """Return a job that was done at once, with result 0."""
-    job = Job(name, lambda: 0)
-    job.finish(0, None)
+def done_job(name: str, result: int = 0) -> Job[int]:
+    """Return a job that was done at once."""
+    job = Job(name, lambda: result)
+    job.finish(result, None)
     return job
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
+from emu.build.klp import KlpSection
 from emu.errors import EmuError
 
 
@@ -28,6 +29,19 @@ class ModuleLoadedError(EmuError):
         self.name = name
 
 
+@dataclass(slots=True, kw_only=True)
+class KlpInfo:
+    """Of a patch module: ``struct klp_modinfo``.
+
+    Args:
+        sections: its klp relocations.
+        st_values: address of each livepatch symbol that has been looked up, by name of the ELF symbol.
+    """
+
+    sections: tuple[KlpSection, ...] = ()
+    st_values: dict[str, int] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Module:
     """A loaded module.
@@ -41,6 +55,7 @@ class Module:
         refs: holders; it can't go while there are any.
         livepatch: marked as a livepatch module.
         klp_alive: livepatch may patch it: from COMING until it goes.
+        klp_info: what livepatch needs to relocate it.
     """
 
     name: str
@@ -51,6 +66,7 @@ class Module:
     refs: int = 0
     livepatch: bool = False
     klp_alive: bool = False
+    klp_info: KlpInfo = field(default_factory=KlpInfo)
 
 
 class Modules:

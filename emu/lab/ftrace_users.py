@@ -18,7 +18,8 @@ from emu.kernel.modules import Module, Modules
 from emu.kernel.symbols import second_names
 from emu.kernel.text_area import TextArea
 from emu.lab.module_parameters import read_parameters
-from emu.lab.modules import ModuleLoader, ModuleWork, Parameters
+from emu.lab.module_work import ModuleWork, Parameters
+from emu.lab.modules import ModuleLoader
 from emu.structs import FTRACE_OPS, KPROBE
 
 

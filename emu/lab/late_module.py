@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from emu.kernel.errno import ENXIO
 from emu.kernel.guest import Guest
-from emu.lab.modules import ModuleLoader, ModuleWork, Parameters
+from emu.lab.module_work import ModuleWork, Parameters
+from emu.lab.modules import ModuleLoader
 from emu.lab.reply_words import spelled_reply
 
 

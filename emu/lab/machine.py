@@ -20,7 +20,6 @@ from emu.kernel.installer import Job
 from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.kernel import Kernel, Timing
 from emu.kernel.modules import Modules
-from emu.kernel.pseudo_files import PseudoTree
 from emu.kernel.rcu import Rcu
 from emu.kernel.sched import HZ, Sched
 from emu.kernel.symbols import kernel_symbols
@@ -29,10 +28,12 @@ from emu.lab.calls import check_calls
 from emu.lab.defects import defect_named
 from emu.lab.dropped import known_steps
 from emu.lab.faults import Faults
+from emu.lab.files import Files
 from emu.lab.forks import Forks
 from emu.lab.ftrace_users import FtraceUsers
 from emu.lab.late_module import late_work
-from emu.lab.modules import ModuleLoader, ModuleWork
+from emu.lab.module_work import ModuleWork
+from emu.lab.modules import ModuleLoader
 from emu.lab.patching import TRANSITION_WORK, Patching
 from emu.lab.patience import Patience, TransitionPatience
 from emu.lab.recording import Recording
@@ -139,34 +140,36 @@ class Machine:
         assert ret == 0, "the kernel's own sites are what its table says"
         for function, site in kernel.image.sites.items():
             kernel.watch_function(kernel.image.address(function), self.ftrace.sites.behind(site))
+        like = flavour_named(flavour)
         self.sched = sched = Sched(
             kernel.guest, kernel.engine, kernel.tasks, percpu=kernel.percpu, unwind=kernel.stack,
             tasklist=kernel.tasklist.held,
         )  # fmt: skip
         klp = Livepatch(
             kernel.guest, self.ftrace, self.kallsyms, self.modules, sched=sched,
-            retry=self._retry_transition, parts=flaw.parts,
+            retry=self._retry_transition, flavour=like, parts=flaw.parts,
         )  # fmt: skip
         self.loader = ModuleLoader(
             kernel, self.ftrace, self.kallsyms, self.modules, manifest=manifest, near=near,
             far=far if far_modules else None,
         )  # fmt: skip
-        self.loader.klp_module_coming = klp.objects.klp_module_coming
+        self.loader.apply_relocations = klp.relocations.apply_relocations
         self.loader.klp_module_going = klp.objects.klp_module_going
         self.symbols = SymbolBook(kernel.image)
-        like = flavour_named(flavour)
         self.ftrace_users = FtraceUsers(
             kernel, self.ftrace, self.modules, self.loader, text=trampolines,
             modified_column=like.modified_column,
         )  # fmt: skip
-        self.pseudo_trees: tuple[PseudoTree, ...] = (
+        trees = (
             Sysfs(kernel.guest, klp.core, klp.transition, flavour=like),
             Procfs(kernel.guest, sched.processes, self.modules, self.ftrace, warnings=kernel.warnings),
             *self.ftrace_users.trees,
         )
+        self.files = Files(trees, kernel.installer)
         self.livepatch = Patching(
             kernel, klp, self.loader, kallsyms=self.kallsyms, sites=self.ftrace.sites, symbols=self.symbols
         )
+        self.loader.klp_module_coming = self.livepatch.module_coming
         self.loader.works["late"] = late_work(kernel.guest, self.loader, patch_name=self.livepatch.name_of)
         self.loader.works["shadow_user"] = ModuleWork(
             init=lambda _parameters: shadow_user(klp.shadow, kernel.guest), exit=lambda: None

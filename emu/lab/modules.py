@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from emu.build.code_source import Code, CodeSource, ElfCode, SourceFile, read_code
 from emu.build.contents import Call, Manifest
 from emu.build.elf_image import build_elf_module
+from emu.build.foreign import foreign_symbols
 from emu.build.image import Image, build_module
+from emu.build.klp import Foreign
 from emu.build.memory_map import MODULE_DATA, Area
 from emu.build.toolchain import EntryScheme
 from emu.errors import UnknownNameError
@@ -17,10 +19,11 @@ from emu.kernel.errno import EAGAIN, EBUSY, EEXIST, ENOENT, ENOMEM
 from emu.kernel.heap import Heap
 from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.kernel import Kernel
-from emu.kernel.modules import Module, Modules, ModuleState
+from emu.kernel.modules import KlpInfo, Module, Modules, ModuleState
 from emu.kernel.symbols import kernel_symbols
 from emu.kernel.text_area import TextArea
 from emu.lab.calls import check_room
+from emu.lab.module_work import NO_WORK, ModuleWork, Parameters
 from emu.units import page_up
 
 
@@ -42,24 +45,7 @@ class Loaded:
     calls: tuple[tuple[Call, int], ...]
 
 
-Parameters = Mapping[str, str]
-"""Module parameters, as insmod takes them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleWork:
-    """What a module does when it is loaded and unloaded: Python code, work of the patching CPU.
-
-    Args:
-        init: (its parameters) -> 0, or a negative errno with which it refuses to be loaded.
-        exit: called before it goes.
-    """
-
-    init: Callable[[Parameters], int]
-    exit: Callable[[], None]
-
-
-NO_WORK = ModuleWork(init=lambda _parameters: 0, exit=lambda: None)
+NOTHING_FOREIGN: Mapping[str, Foreign] = {}
 
 
 class ModuleLoader:
@@ -92,6 +78,7 @@ class ModuleLoader:
         self.manifest, self._near, self._far = manifest, near, far
         self.data = Heap(kernel.engine, MODULE_DATA)
         self.on_module: Callable[[Module, Image], None] = lambda _module, _image: None
+        self.apply_relocations: Callable[[Module], int] = lambda _module: 0
         self.klp_module_coming: Callable[[Module], int] = lambda _module: 0
         self.klp_module_going: Callable[[Module], None] = lambda _module: None
         self.works: dict[str, ModuleWork] = {}
@@ -116,18 +103,40 @@ class ModuleLoader:
             raise UnknownNameError("module", name, sorted(self.manifest.modules))
         return self.read(self.manifest.modules[name].code, {})
 
-    def dry_run(self, name: str, code: Code, also: Mapping[str, int], *, livepatch: bool = False) -> Image:
+    def foreign(self, objects: Iterable[str]) -> dict[str, Foreign]:
+        """Return the symbols that a patch may use of the modules that it patches, loaded or not.
+
+        Names that the kernel defines, too, are not among them.
+
+        Args:
+            objects: names of modules; the manifest need not have them.
+        """
+        found: dict[str, Foreign] = {}
+        for name in objects:
+            if name in self.manifest.modules:
+                found = {**foreign_symbols(self._kernel.port, name, self.code_of(name)), **found}
+        return {key: row for key, row in found.items() if key not in self._kernel.image.symbols}
+
+    def dry_run(
+        self,
+        name: str,
+        code: Code,
+        also: Mapping[str, int],
+        *,
+        foreign: Mapping[str, Foreign] = NOTHING_FOREIGN,
+        livepatch: bool = False,
+    ) -> Image:
         """Return the image of a module without putting it anywhere.
 
         Args:
-            name, code, livepatch: as for `place`.
+            name, code, foreign, livepatch: as for `place`.
             also: symbols that it may refer to besides those that are there.
 
         Raises:
             EmuError: see `place`.
         """
         area = self._near if livepatch else self._far or self._near
-        return self._build(name, code, area.area, MODULE_DATA, also)
+        return self._build(name, code, area.area, MODULE_DATA, also, foreign)
 
     def read(self, source: CodeSource, constants: Mapping[str, int]) -> Code:
         """Return the code that ``source`` means, see `read_code`; compiled once."""
@@ -159,7 +168,7 @@ class ModuleLoader:
         if ret:
             return ret
         module = self._module(name)
-        ret = self.klp_module_coming(module)
+        ret = self.apply_relocations(module) or self.klp_module_coming(module)
         if not ret:
             ret = self._work_of(name).init(parameters)
             if ret:
@@ -181,9 +190,13 @@ class ModuleLoader:
         assert module is not None, f"{name} has just been added"
         return module
 
-    def place_patch(self, name: str, code: Code, constants: Mapping[str, int]) -> int:
+    def place_patch(
+        self, name: str, code: Code, constants: Mapping[str, int], foreign: Mapping[str, Foreign]
+    ) -> int:
         """Place a patch module, live at once: 0, or what `place` returns."""
-        ret = self.place(name, code, area=self._near, constants=constants, livepatch=True)
+        ret = self.place(
+            name, code, area=self._near, constants=constants, foreign=foreign, livepatch=True
+        )  # fmt: skip
         if not ret:
             self._module(name).state = ModuleState.LIVE
         return ret
@@ -196,9 +209,18 @@ class ModuleLoader:
         area: TextArea,
         constants: Mapping[str, int] | None = None,
         calls: Sequence[Call] = (),
+        foreign: Mapping[str, Foreign] = NOTHING_FOREIGN,
         livepatch: bool = False,
     ) -> int:
         """Put a module in memory, and enter its symbols and sites.
+
+        Args:
+            name, code: of it.
+            area: where its text goes.
+            constants: further equates.
+            calls: what workers call in it.
+            foreign: symbols of other modules that livepatch looks up once these are there.
+            livepatch: it is a patch module.
 
         Returns:
             0, -EEXIST, -ENOMEM, or -EINVAL when a site is not what the module's table says; after an error
@@ -210,7 +232,7 @@ class ModuleLoader:
         if name in self._loaded:
             return -EEXIST
         constants = constants or {}
-        trial = self._build(name, code, area.area, MODULE_DATA, constants)
+        trial = self._build(name, code, area.area, MODULE_DATA, constants, foreign)
         self._calls_of(name, trial, calls)
         plt_size = self._ftrace.trampolines.plt_size()
         room, data_room = len(trial.text[0][1]) + 16 + plt_size, _data_size(trial)
@@ -221,23 +243,42 @@ class ModuleLoader:
             return -ENOMEM
         text = Area(name=name, base=base, size=room, kind="text")
         data_area = Area(name=name, base=data or MODULE_DATA.base, size=page_up(data_room), kind="data")
-        image = self._build(name, code, text, data_area, constants)
+        image = self._build(name, code, text, data_area, constants, foreign)
         self._loaded[name] = Loaded(
             image=image, area=area, base=base, data=data, calls=self._calls_of(name, image, calls)
         )
         plt = base + -(-len(image.text[0][1]) // 16) * 16 if plt_size else 0
         return self._enter(
-            Module(name=name, base=base, size=room, plt=plt, state=ModuleState.COMING, livepatch=livepatch)
+            Module(
+                name=name,
+                base=base,
+                size=room,
+                plt=plt,
+                state=ModuleState.COMING,
+                livepatch=livepatch,
+                klp_info=KlpInfo(sections=image.klp_sections),
+            )
         )
 
-    def _build(self, name: str, code: Code, text: Area, data: Area, constants: Mapping[str, int]) -> Image:
+    def _build(
+        self,
+        name: str,
+        code: Code,
+        text: Area,
+        data: Area,
+        constants: Mapping[str, int],
+        foreign: Mapping[str, Foreign],
+    ) -> Image:
         port, externs = self._kernel.port, self._externs()
         if isinstance(code, ElfCode):
-            return build_elf_module(port, name, code, text=text, data=data, externs={**externs, **constants})
+            return build_elf_module(
+                port, name, code, text=text, data=data, externs={**externs, **constants}, foreign=foreign
+            )
         source = self.manifest.modules.get(name)
         return build_module(
             port, name, list(code), text_base=text.base, data_base=data.base,
             externs=externs, constants=constants, variables=source.variables if source else {},
+            foreign=foreign,
         )  # fmt: skip
 
     def _externs(self) -> dict[str, int]:

@@ -14,6 +14,7 @@ from emu.kernel.errno import EBUSY, ENOENT
 from emu.kernel.installer import Job
 from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.kernel import Kernel
+from emu.kernel.modules import Module
 from emu.lab.modules import ModuleLoader
 from emu.lab.symbols import SymbolBook
 from emu.livepatch import Func, Livepatch, Object, Patch, PatchFacts, State
@@ -125,12 +126,17 @@ class Patching:
         Raises:
             EmuError: its code can't be read or compiled.
         """
-        source = self._loader.manifest.patches[patch].code
+        source, objects = (
+            self._loader.manifest.patches[patch].code,
+            self._loader.manifest.patches[patch].objects,
+        )
         if source is None:
             return self._shipped()
         constants = {"KLP_VERSION": number}
         code = self._loader.read(source, constants)
-        image = self._loader.dry_run(patch, code, {**also, **constants}, livepatch=True)
+        image = self._loader.dry_run(
+            patch, code, {**also, **constants}, foreign=self._loader.foreign(objects), livepatch=True
+        )  # fmt: skip
         return [name for name, symbol in image.symbols.items() if symbol.size]
 
     def disable(self, patch: PatchHandle | str) -> PatchHandle:
@@ -159,7 +165,8 @@ class Patching:
         name, patch = handle.patch.name, handle.patch
         if not self._unload_disabled(name):
             return -EBUSY
-        ret = self._loader.place_patch(name, code, constants)
+        objects = [obj.name for obj in patch.objects if obj.name is not None]
+        ret = self._loader.place_patch(name, code, constants, self._loader.foreign(objects))
         if ret:
             return ret
         try:
@@ -225,6 +232,14 @@ class Patching:
         handle = self._numbered.get(number)
         if handle is not None:  # else somebody enabled it without us
             handle.settled_at = self._kernel.furthest_clock()
+
+    def module_coming(self, module: Module) -> int:
+        """Have livepatch patch a module that comes, and enter what it patches; 0 or a negative errno."""
+        for name in self.core.patches():
+            handle = self._handles.get(name)
+            if handle is not None:
+                self._note(handle, self._replacements(handle.patch))
+        return self.core.objects.klp_module_coming(module)
 
     def _note(self, handle: PatchHandle, replacements: list[tuple[int, int]]) -> None:
         """Enter which function the patch replaces by which, for who reads the trace."""

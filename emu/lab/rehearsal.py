@@ -9,8 +9,11 @@ from emu.build.code_source import AssemblyFolder, UnreadableFileError
 from emu.build.contents import VMLINUX, function_position
 from emu.errors import UnknownNameError
 from emu.lab.machine import Machine
-from emu.lab.scenario import Scenario, ScenarioError, Step
+from emu.lab.scenario import Scenario
+from emu.lab.scenario_error import ScenarioError
+from emu.lab.step import Step
 from emu.lab.task_source import TaskSource
+from emu.livepatch.sysfs import ROOT as SYSFS
 
 
 def rehearse(machine: Machine, scenario: Scenario) -> None:
@@ -38,8 +41,11 @@ class _Rehearsal:
         self._machine, self._scenario = machine, scenario
         self._kernel = machine.kernel.image
         self._functions = {VMLINUX: [*self._kernel.sites]}
-        self._loaded: dict[str, int] = {}  # symbols of the modules so far
+        self._modules: dict[str, dict[str, int]] = {}  # symbols of each module that is loaded
         self._enabled: list[str] = []
+
+    def _loaded(self) -> dict[str, int]:
+        return {name: place for symbols in self._modules.values() for name, place in symbols.items()}
 
     def step(self, step: Step, key: str) -> None:
         name, manifest = step.subject, self._machine.manifest
@@ -49,43 +55,54 @@ class _Rehearsal:
                 self._load(name, key)
             case "unload":
                 self._known("module", name, [*manifest.modules, *self._enabled], key)
+                self._modules.pop(name, None)
             case "enable":
                 self._known("patch", name, manifest.patches, key)
                 self._enabled.append(name)
                 self._replacements(name, key)
             case "disable":
                 self._known("enabled patch", name, self._enabled, key)
+            case "write" | "read":
+                self._file(name, key)
             case "start":
                 self._known("task", name, self._scenario.tasks, key)
                 self._start(self._scenario.tasks[name])
             case _:
                 if name not in self._kernel.symbols:
-                    self._known("function", name, [*self._functions[VMLINUX], *self._loaded], key)
+                    self._known("function", name, [*self._functions[VMLINUX], *self._loaded()], key)
+
+    def _file(self, path: str, key: str) -> None:
+        with self._at(key):
+            self._machine.files.tree(path)
+        if path.startswith(f"{SYSFS}/"):
+            patch = path.removeprefix(f"{SYSFS}/").partition("/")[0]
+            self._known("patch", patch, self._machine.manifest.patches, key)
 
     def _load(self, name: str, key: str) -> None:
         own = name in self._scenario.modules
         with self._at(f"modules.{name}" if own else key):
             loader = self._machine.loader
-            image = loader.dry_run(name, loader.code_of(name), self._loaded)
+            self._modules.pop(name, None)  # a second one beside it is refused, but not for its symbols
+            image = loader.dry_run(name, loader.code_of(name), self._loaded())
         sized = {key: symbol.name for key, symbol in image.symbols.items() if symbol.size}
         self._functions[name] = [*{*sized, *sized.values()}]
         for at, call in enumerate(self._machine.manifest.modules[name].calls):
             if call.fn not in self._kernel.symbols:
                 where = f"modules.{name}.calls[{at}].fn" if own else key
                 self._known("function", call.fn, self._functions[name], where)
-        self._loaded |= {symbol: place.address for symbol, place in image.symbols.items()}
+        self._modules[name] = {symbol: place.address for symbol, place in image.symbols.items()}
 
     def _start(self, task: TaskSource) -> None:
         for at, call in enumerate(task.calls):
             for name in call.names():
-                known = [*self._kernel.symbols, *self._loaded]
+                known = [*self._kernel.symbols, *self._loaded()]
                 if name not in known:
                     self._known("symbol", name, known, f"tasks.{task.name}.calls[{at}]")
 
     def _replacements(self, name: str, key: str) -> None:
         own = name in self._scenario.patches
         with self._at(f"patches.{name}" if own else key):
-            known = self._machine.livepatch.replacements(name, len(self._enabled), self._loaded)
+            known = self._machine.livepatch.replacements(name, len(self._enabled), self._loaded())
         for obj, functions in self._machine.manifest.patches[name].objects.items():
             for function, replacement in functions.items():
                 if replacement not in self._kernel.symbols:

@@ -15,8 +15,9 @@ from emu.lab.machine import Machine
 from emu.lab.patching import PatchHandle
 from emu.lab.rehearsal import rehearse
 from emu.lab.report import StopReport
-from emu.lab.scenario import Scenario, Step
+from emu.lab.scenario import Scenario
 from emu.lab.start_task import start_tasks
+from emu.lab.step import Step
 from emu.lab.story import Moment, story
 from emu.lab.wrong_results import WrongResult
 from emu.machine.state import Stop
@@ -34,6 +35,7 @@ class StepResult:
         result: 0 or a negative errno.
         cycle: furthest clock when it was complete.
         sites: first bytes of each affected site then, by function.
+        text: what the file held that it read.
         reasons: why functions of a patch that was refused can't be patched.
     """
 
@@ -41,12 +43,19 @@ class StepResult:
     result: int
     cycle: int
     sites: dict[str, bytes]
+    text: str | None = None
     reasons: tuple[str, ...] = ()
 
     @property
     def answer(self) -> str:
         """``ok`` or the errno's name."""
         return "ok" if self.result >= 0 else error_name(self.result)
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """``text``: what was written or read, if something was."""
+        text = self.step.text if self.step.action == "write" else self.text
+        return {} if text is None else {"text": text}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +121,7 @@ class Outcome:
                 {
                     "after_calls": step.step.after_calls,
                     step.step.action: step.step.subject,
+                    **step.texts,
                     "result": step.answer,
                     "reasons": list(step.reasons),
                     "cycle": step.cycle,
@@ -221,10 +231,18 @@ def _do(
     machine: Machine, scenario: Scenario, step: Step, watched: list[str], run_on: _RunOn
 ) -> tuple[StepResult | None, StopReport]:
     """Do one step; its result is None when the machine stopped before it was complete."""
-    deed = _start(machine, scenario, step)
+    text = machine.files.read(step.subject) if step.action == "read" else None
+    deed = done_job("read", min(text, 0)) if isinstance(text, int) else _start(machine, scenario, step)
     handle = deed if isinstance(deed, PatchHandle) else None
-    stopped = run_on(None, lambda: _is_done(deed))
-    if not _is_done(deed):
+
+    def is_done() -> bool:
+        if isinstance(deed, PatchHandle):
+            return deed.settled() if step.wait else deed.answered()
+        waits = step.action == "write" and step.wait
+        return deed.done and (not waits or machine.livepatch.is_quiet())
+
+    stopped = run_on(None, is_done)
+    if not is_done():
         return None, stopped
     try:
         code = deed.result if isinstance(deed, PatchHandle) else deed.result()
@@ -235,13 +253,14 @@ def _do(
         result=code,
         cycle=machine.furthest_clock(),
         sites={name: machine.site_bytes(name) for name in watched},
+        text=text if isinstance(text, str) else None,
         reasons=() if handle is None else handle.reasons,
     ), stopped
 
 
 def _broken(step: Step, error: Exception) -> str:
     said = f"{type(error).__name__}: {error}"
-    return f"{step.action} {step.subject} met a kernel structure that can't be; the guest broke it ({said})"
+    return f"{step} met a kernel structure that can't be; the guest broke it ({said})"
 
 
 def _start(machine: Machine, scenario: Scenario, step: Step) -> PatchHandle | Job[int]:
@@ -261,12 +280,10 @@ def _start(machine: Machine, scenario: Scenario, step: Step) -> PatchHandle | Jo
         "trace": machine.tracing.add,
         "untrace": machine.tracing.remove,
         "start": start,
+        "write": lambda path: machine.files.write(path, step.text),
+        "read": lambda path: done_job(f"read {path}"),
     }
     return actions[step.action](step.subject)
-
-
-def _is_done(deed: PatchHandle | Job[int]) -> bool:
-    return deed.settled() if isinstance(deed, PatchHandle) else deed.done
 
 
 def _watched_functions(machine: Machine, scenario: Scenario) -> list[str]:

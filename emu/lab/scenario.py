@@ -17,11 +17,24 @@ from emu.build.code_source import ARCH, CodeSource, ObjectFile, SourceFile, Unre
 from emu.build.contents import ModuleSource, PatchSource
 from emu.build.manifest import image_names, parse_modules, parse_patches
 from emu.build.memory_map import MAX_CPUS
-from emu.errors import EmuError, UnknownNameError, suggestion
+from emu.errors import UnknownNameError, suggestion
 from emu.kernel.installer import PATCHING_CPU
 from emu.lab.defects import DEFECTS
+from emu.lab.scenario_error import ScenarioError
+from emu.lab.step import Step, parse_step
 from emu.lab.task_source import TaskSource, cpu_numbers, parse_tasks, spare_slots
 from emu.machine.state import Fetch, Schedule
+
+__all__ = [
+    "FETCHES",
+    "SCHEDULES",
+    "Scenario",
+    "ScenarioError",
+    "Step",
+    "load_scenario",
+    "parse_scenario",
+    "scenario_names",
+]
 
 SCHEDULES = {
     "quantum": Schedule.QUANTUM,
@@ -32,40 +45,6 @@ SCHEDULES = {
 """Schedules by the name that scenarios and options use; ``SCRIPT`` is for the Python API alone."""
 
 FETCHES = {policy.name.lower(): policy for policy in Fetch}
-
-ACTIONS = {
-    "enable": "patch to enable",
-    "disable": "patch to disable",
-    "load": "module to load",
-    "unload": "module, or disabled or replaced patch, to unload",
-    "trace": "function to put a counting ftrace_ops on",
-    "untrace": "function to take it off again",
-    "start": "task to start",
-}
-"""What a step can do, and what its value names."""
-
-
-class ScenarioError(EmuError):
-    """A scenario says something that can't be."""
-
-    def __init__(self, origin: str, key: str, problem: str) -> None:
-        super().__init__(f"{origin}: {key}: {problem}")
-        self.origin, self.key, self.problem = origin, key, problem
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One thing that is done to the running machine.
-
-    Args:
-        after_calls: when so many traced calls have completed.
-        action: a key of `ACTIONS`.
-        subject: the patch, module or function.
-    """
-
-    after_calls: int
-    action: str
-    subject: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,7 +262,7 @@ def parse_scenario(text: str, *, origin: str, folder: Path = Path()) -> Scenario
         raise ScenarioError(origin, "image", str(UnknownNameError("image", table["image"], image_names())))
     if not isinstance(rows, list):
         raise ScenarioError(origin, "steps", "must be an array of tables ([[steps]])")
-    steps = tuple(_step(row, f"steps[{at}]", origin) for at, row in enumerate(rows))
+    steps = tuple(parse_step(row, f"steps[{at}]", origin) for at, row in enumerate(rows))
     for at, (before, after) in enumerate(pairwise(steps)):
         if after.after_calls < before.after_calls:
             problem = "must not be less than the step before's"
@@ -328,24 +307,6 @@ def _missing(path: Path) -> str:
         return error.strerror or str(error)
     except ValueError as error:  # a NUL in the name
         return str(error)
-
-
-def _step(row: object, where: str, origin: str) -> Step:
-    if not isinstance(row, dict):
-        raise ScenarioError(origin, where, "must be a table")
-    actions = row.keys() & ACTIONS.keys()
-    for key in row.keys() - ACTIONS.keys() - {"after_calls"}:
-        hint = suggestion(key, ["after_calls", *ACTIONS])
-        raise ScenarioError(origin, f"{where}.{key}", f"unknown key; {hint}")
-    if len(actions) != 1:
-        raise ScenarioError(origin, where, f"needs exactly one of {', '.join(ACTIONS)}")
-    (action,) = actions
-    problem = _between(0, 10**12)(row.get("after_calls", 0))
-    if problem:
-        raise ScenarioError(origin, f"{where}.after_calls", problem)
-    if not isinstance(row[action], str):
-        raise ScenarioError(origin, f"{where}.{action}", f"must name the {ACTIONS[action]}")
-    return Step(after_calls=int(row.get("after_calls", 0)), action=action, subject=row[action])
 
 
 def scenario_names() -> list[str]:

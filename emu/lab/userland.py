@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-from emu.errors import EmuError, UnknownNameError
+from emu.errors import EmuError
 from emu.kernel.errno import EEXIST
-from emu.kernel.pseudo_files import PseudoTree
 from emu.kernel.sched import HZ
 from emu.kernel.tasks import Task
 from emu.lab.machine import Machine
@@ -65,12 +64,10 @@ class Userland:
 
     Args:
         machine: it; with `Machine` argument ``spare_tasks`` there is room for processes.
-        trees: the pseudo file systems that are mounted.
     """
 
-    def __init__(self, machine: Machine, trees: Sequence[PseudoTree] = ()) -> None:
+    def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self._trees = {tree.mounted_at: tree for tree in trees or machine.pseudo_trees}
 
     # --- modules --------------------------------------------------------------------------------
 
@@ -102,31 +99,19 @@ class Userland:
             text: all of it in one ``write``.
             append: as ``>>`` of a shell does it: what the file holds is not cleared before.
         """
-        tree = self._tree(path)
-
-        def body() -> int:
-            ret = 0 if append else tree.truncate(path)
-            return ret if ret < 0 else tree.write(path, text)
-
-        return self._work(f"write {path}", body)
+        return self.machine.wait(self.machine.files.write(path, text, append=append))
 
     def read(self, path: str) -> str | int:
         """Return what a file holds, or a negative error."""
-        return self._tree(path).read(path)
+        return self.machine.files.read(path)
 
     def listdir(self, path: str) -> list[str] | int:
         """Return the names in a directory, sorted, or a negative error."""
-        return self._tree(path).listdir(path)
+        return self.machine.files.tree(path).listdir(path)
 
     def modes(self, path: str) -> dict[str, int] | int:
         """Return the permission bits of every file below a directory, or a negative error."""
-        return self._tree(path).modes(path)
-
-    def _tree(self, path: str) -> PseudoTree:
-        for root, tree in self._trees.items():
-            if path == root or path.startswith(f"{root}/"):
-                return tree
-        raise UnknownNameError("mount point of", path, sorted(self._trees))
+        return self.machine.files.tree(path).modes(path)
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -170,9 +155,6 @@ class Userland:
         return kernel.task_field(task, "gate") if kernel.task_field(task, "state") in asleep else 0
 
     # --- running --------------------------------------------------------------------------------
-
-    def _work(self, what: str, body: Callable[[], int]) -> int:
-        return self.machine.wait(self.machine.kernel.installer.submit(what, body))
 
     def _until(self, done: Callable[[], bool], what: str) -> None:
         """Run, a tick at a time, until ``done``."""

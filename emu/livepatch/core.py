@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 from emu.kernel.errno import EBUSY, EINVAL, ENODEV, ENOENT
 from emu.kernel.guest import Guest, View
-from emu.kernel.kallsyms import Kallsyms, Symbol
-from emu.kernel.modules import Modules
+from emu.kernel.kallsyms import Kallsyms
+from emu.kernel.modules import Module, Modules
 from emu.kernel.warn import warn_on
 from emu.livepatch.callbacks import Callbacks
+from emu.livepatch.flavour import Flavour
 from emu.livepatch.graph import (
     LoadedPatch,
     for_each_func,
@@ -24,18 +25,16 @@ from emu.livepatch.graph import (
     object_name,
     patch_name,
 )  # fmt: skip
+from emu.livepatch.kobjects import Kobjects
 from emu.livepatch.log import Log
 from emu.livepatch.patch import Patcher
+from emu.livepatch.relocations import Relocations
 from emu.livepatch.replace import Replace
 from emu.livepatch.state import klp_is_patch_compatible
+from emu.livepatch.symbols import KSYM_NAME_LEN, MODULE_NAME_LEN, klp_find_object_symbol
 from emu.livepatch.transition import PatchState, Transition
 from emu.machine.operations import Barrier
 from emu.structs import KLP_OBJECT
-
-MODULE_NAME_LEN = 56
-"""Source: include/linux/moduleparam.h: 64 - sizeof(unsigned long)."""
-KSYM_NAME_LEN = 512
-"""Source: include/linux/kallsyms.h (6.1)."""
 
 
 class Core:
@@ -51,13 +50,16 @@ class Core:
         loaded: dict[int, LoadedPatch],
         patcher: Patcher,
         replace: Replace,
+        relocations: Relocations,
         callbacks: Callbacks,
         transition: Transition,
         log: Log,
+        flavour: Flavour,
         mark: Callable[[str, View, bool], None],
     ) -> None:
         self._guest, self._patches, self._kallsyms, self._modules = guest, patches, kallsyms, modules
         self._loaded, self._patcher, self._replace = loaded, patcher, replace
+        self._relocations, self._flavour = relocations, flavour
         self._callbacks, self._transition, self._log, self._mark = callbacks, transition, log, mark
 
     def patches(self) -> list[View]:
@@ -112,14 +114,15 @@ class Core:
             ret = self._replace.klp_add_nops(patch)
             if ret:
                 return ret
+        kobjects = Kobjects(self._guest, patch_name(self._guest, patch), self._flavour)
         for obj in for_each_object(self._guest, patch):
-            ret = self.klp_init_object(obj)
+            ret = self.klp_init_object(patch, obj, kobjects)
             if ret:
                 return ret
         self._guest.list_add_tail(patch.at("list.next"), self._patches)
         return 0
 
-    def klp_init_object(self, obj: View) -> int:
+    def klp_init_object(self, patch: View, obj: View, kobjects: Kobjects) -> int:
         """Prepare one object, and look up its functions if it is loaded."""
         name = object_name(self._guest, obj)
         if name is not None and len(name) >= MODULE_NAME_LEN:
@@ -127,11 +130,15 @@ class Core:
         obj["patched"] = 0
         obj["mod"] = 0
         self._find_object_module(obj, name)
+        directory = name or "vmlinux"
+        ret = kobjects.kobject_add(directory)
+        if ret:
+            return ret
         for func in for_each_func(self._guest, obj):
-            ret = self.klp_init_func(func)
+            ret = self.klp_init_func(func, directory, kobjects)
             if ret:
                 return ret
-        return self.klp_init_object_loaded(obj) if is_object_loaded(obj) else 0
+        return self.klp_init_object_loaded(patch, obj) if is_object_loaded(obj) else 0
 
     def _find_object_module(self, obj: View, name: str | None) -> None:
         module = self._modules.find(name) if name is not None else None
@@ -139,22 +146,28 @@ class Core:
         if module is not None and module.klp_alive:
             obj["mod"] = module.base
 
-    def klp_init_func(self, func: View) -> int:
-        """Prepare one function."""
+    def klp_init_func(self, func: View, directory: str, kobjects: Kobjects) -> int:
+        """Prepare one function of the object with that ``directory`` in sysfs."""
         name = func_name(self._guest, func)
         if not name or not (func["new_func"] or func["nop"]) or len(name) >= KSYM_NAME_LEN:
             return -EINVAL
         self._guest.list_init(func.at("stack_node.next"))
         func["patched"] = 0
         func["transition"] = 0
-        return 0
+        return kobjects.kobject_add(directory, f"{name},{func['old_sympos'] or 1}")
 
-    def klp_init_object_loaded(self, obj: View) -> int:
-        """Look up the addresses and sizes of the object's functions."""
+    def klp_init_object_loaded(self, patch: View, obj: View) -> int:
+        """Relocate what refers to the object, and look up the addresses and sizes of its functions."""
         name = object_name(self._guest, obj)
+        if name is not None:  # what refers to vmlinux was relocated when the patch module was loaded
+            ret = self._relocations.klp_apply_object_relocs(self._patch_module(patch), name)
+            if ret:
+                return ret
         for func in for_each_func(self._guest, obj):
             old_name = func_name(self._guest, func)
-            symbol = self.klp_find_object_symbol(name, old_name, func["old_sympos"])
+            symbol = klp_find_object_symbol(
+                self._kallsyms, self._log, name, old_name, func["old_sympos"]
+            )  # fmt: skip
             func["old_func"] = symbol.address if symbol is not None else 0
             if symbol is None:
                 return -EINVAL
@@ -171,21 +184,10 @@ class Core:
             func["new_size"] = place.symbol.size
         return 0
 
-    def klp_find_object_symbol(self, object_name: str | None, name: str, sympos: int) -> Symbol | None:
-        """Return the symbol that (object, name, position) means, or None and a line that says why not."""
-        found = self._kallsyms.find(object_name, name)
-        if not found:
-            self._log.tell(f"symbol '{name}' not found in symbol table")
-        elif sympos == 0 and len(found) > 1:
-            # Linux prints a missing object name with %s, too
-            owner = object_name or "(null)"
-            self._log.tell(f"unresolvable ambiguity for symbol '{name}' in object '{owner}'")
-        elif sympos > len(found):
-            owner = object_name or "vmlinux"
-            self._log.tell(f"symbol position {sympos} for symbol '{name}' in object '{owner}' not found")
-        else:
-            return found[max(sympos, 1) - 1]
-        return None
+    def _patch_module(self, patch: View) -> Module:
+        module = self._modules.find(patch_name(self._guest, patch))
+        assert module is not None, "a patch in use holds its module"
+        return module
 
     def _enable(self, patch: View) -> int:
         guest, transition = self._guest, self._transition

@@ -1,7 +1,7 @@
 """Which Linux version livepatch behaves like, where versions differ.
 
 What is not listed here is the same in both: the functions of core.c, patch.c, shadow.c and state.c in their
-order and codes, every message of livepatch (compared one by one), and the forms of /proc/modules and
+order and codes, every message of livepatch itself (compared one by one), and the forms of /proc/modules and
 /proc/<pid>/patch_state. The names of the task states changed (KLP_UNDEFINED is KLP_TRANSITION_IDLE since
 6.10: d927752f287f), their values did not.
 """
@@ -26,6 +26,9 @@ class Flavour:
             ae5b3500856f).
         modified_column: ``enabled_functions`` has columns ``O`` (since 6.3: cbad0fb2d8d9) on every port and
             ``M``: an ops that may change the instruction pointer was here once (since 6.4: 6ce2c04fcbca).
+        clears_relocations: x86-64: what klp relocations filled in becomes 0 again when their object goes
+            (since 6.3: 0c05e7bd2d01), so that it can come again.
+        kobject_prefix: what lines of lib/kobject.c begin with (logs of 6.5 and later have it).
     """
 
     name: str
@@ -34,6 +37,8 @@ class Flavour:
     true_letters: str
     false_letters: str
     modified_column: bool
+    clears_relocations: bool
+    kobject_prefix: str
 
 
 LINUX_6_1 = Flavour(
@@ -43,6 +48,8 @@ LINUX_6_1 = Flavour(
     true_letters=TRUE_LETTERS,
     false_letters=FALSE_LETTERS,
     modified_column=False,
+    clears_relocations=False,
+    kobject_prefix="",
 )
 
 LINUX_6_17 = Flavour(
@@ -52,6 +59,8 @@ LINUX_6_17 = Flavour(
     true_letters=TRUE_LETTERS + "e",
     false_letters=FALSE_LETTERS + "d",
     modified_column=True,
+    clears_relocations=True,
+    kobject_prefix="kobject: ",
 )
 
 FLAVOURS = {flavour.name: flavour for flavour in (LINUX_6_1, LINUX_6_17)}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from emu.errors import UnknownNameError
-from emu.ftrace import Ftrace
+from emu.ftrace import Ftrace, TextPoke
 from emu.kernel.errno import EAGAIN, EEXIST, ENOENT, ENOMEM
 from emu.kernel.guest import Guest, View
 from emu.kernel.kallsyms import Kallsyms
@@ -14,6 +14,7 @@ from emu.kernel.modules import Module, Modules
 from emu.livepatch.announce import Announcer
 from emu.livepatch.callbacks import Callbacks
 from emu.livepatch.core import Core
+from emu.livepatch.flavour import LINUX_6_1, Flavour
 from emu.livepatch.graph import (
     LoadedPatch,
     for_each_func,
@@ -26,6 +27,7 @@ from emu.livepatch.log import Log
 from emu.livepatch.model import Func, Patch
 from emu.livepatch.module_objects import ModuleObjects
 from emu.livepatch.parts import RIGHT, Parts
+from emu.livepatch.relocations import Relocations
 from emu.livepatch.replace import Replace
 from emu.livepatch.shadow import Shadow
 from emu.livepatch.state import States
@@ -62,6 +64,7 @@ class Livepatch:
         retry: has a function run about a second later, see `Transition`.
         debug: the log holds the debug lines too.
         save_regs: see `Patcher`.
+        flavour: which Linux it behaves like.
         parts: what to put in place of a part of it.
     """
 
@@ -76,6 +79,7 @@ class Livepatch:
         retry: Callable[[Callable[[], None]], None],
         debug: bool = False,
         save_regs: bool = False,
+        flavour: Flavour = LINUX_6_1,
         parts: Parts = RIGHT,
     ) -> None:
         self._guest, self._kallsyms, self._modules = guest, kallsyms, modules
@@ -88,6 +92,9 @@ class Livepatch:
         assert patches, "no room for klp_patches at boot"
         self.patcher = parts.patcher(guest, ftrace, self.log, save_regs=save_regs)
         replace = Replace(guest, patches, self.patcher, modules)
+        self.relocations = Relocations(
+            guest, kallsyms, modules, TextPoke(guest, kallsyms), self.log, flavour
+        )  # fmt: skip
         self.shadow = Shadow(guest, ftrace.rcu, self.log)
         self.states = States(guest, patches, lambda: self.transition.patch)
         callbacks = Callbacks(guest, modules, self._loaded, Announcer(guest, self.states))
@@ -98,11 +105,12 @@ class Livepatch:
         )  # fmt: skip
         self.core = Core(
             guest, patches=patches, kallsyms=kallsyms, modules=modules, loaded=self._loaded,
-            patcher=self.patcher, replace=replace, callbacks=callbacks, transition=self.transition,
-            log=self.log, mark=self._mark,
+            patcher=self.patcher, replace=replace, relocations=self.relocations, callbacks=callbacks,
+            transition=self.transition, log=self.log, flavour=flavour, mark=self._mark,
         )  # fmt: skip
         self.objects = ModuleObjects(
-            guest, patches, init_object_loaded=self.core.klp_init_object_loaded, patcher=self.patcher,
+            guest, patches, init_object_loaded=self.core.klp_init_object_loaded,
+            clear_object_relocs=self.relocations.klp_clear_object_relocs, patcher=self.patcher,
             callbacks=callbacks, transition=self.transition, log=self.log,
         )  # fmt: skip
         guest.list_init(patches)
@@ -118,7 +126,8 @@ class Livepatch:
 
         Returns:
             The patch's handle, greater than 0; or a negative error, with nothing left behind: -EEXIST (its
-            module is loaded already), -ENOMEM, or what `Core.klp_enable_patch` returns.
+            module is loaded already), -ENOMEM, or what `Relocations.apply_relocations` and
+            `Core.klp_enable_patch` return.
         """
         if any(loaded.patch.name == patch.name for loaded in self._loaded.values()):
             return -EEXIST
@@ -128,13 +137,16 @@ class Livepatch:
         loaded.number = number
         module = self._modules.find(patch.name)
         if module is None:
-            self._modules.add(Module(name=patch.name, livepatch=True))
+            module = Module(name=patch.name, livepatch=True)
+            self._modules.add(module)
             loaded.own_module = True
         if not self._tainted:
             self._tainted = True
             self._guest.log(f"{patch.name}: tainting kernel with TAINT_LIVEPATCH")
         self._loaded[loaded.view.address] = loaded
-        ret = self.core.klp_enable_patch(loaded)
+        ret = self.relocations.apply_relocations(module)
+        if not ret:
+            ret = self.core.klp_enable_patch(loaded)
         if ret:
             self._forget(loaded)
             return ret

@@ -26,6 +26,7 @@ class ModuleObjects:
         guest: the patching CPU.
         patches: head of ``klp_patches``.
         init_object_loaded: klp_init_object_loaded.
+        clear_object_relocs: klp_clear_object_relocs, which takes the names of the patch and of the object.
         patcher, callbacks, transition, log: of the same kernel.
     """
 
@@ -34,13 +35,15 @@ class ModuleObjects:
         guest: Guest,
         patches: int,
         *,
-        init_object_loaded: Callable[[View], int],
+        init_object_loaded: Callable[[View, View], int],
+        clear_object_relocs: Callable[[str, str], None],
         patcher: Patcher,
         callbacks: Callbacks,
         transition: Transition,
         log: Log,
     ) -> None:
-        self._guest, self._patches, self._init_object_loaded = guest, patches, init_object_loaded
+        self._guest, self._patches = guest, patches
+        self._init_object_loaded, self._clear_object_relocs = init_object_loaded, clear_object_relocs
         self._patcher, self._callbacks, self._transition, self._log = patcher, callbacks, transition, log
 
     def klp_module_coming(self, module: Module) -> int:
@@ -71,7 +74,7 @@ class ModuleObjects:
 
     def _apply(self, module: Module, patch: View, obj: View) -> int:
         name, log = self._name(patch), self._log
-        ret = self._init_object_loaded(obj)
+        ret = self._init_object_loaded(patch, obj)
         if ret:
             log.tell(f"failed to initialize patch '{name}' for module '{module.name}' ({ret})")
             return ret
@@ -105,6 +108,7 @@ class ModuleObjects:
             self._log.tell(f"reverting patch '{self._name(patch)}' on unloading module '{module.name}'")
             self._patcher.klp_unpatch_object(obj)
             self._callbacks.klp_post_unpatch_callback(patch, obj)
+            self._clear_object_relocs(self._name(patch), module.name)
             self._free_object_loaded(obj)
 
     def _free_object_loaded(self, obj: View) -> None:

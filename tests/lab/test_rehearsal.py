@@ -125,6 +125,46 @@ def test_names_that_exist_are_no_mistake(tmp_path: Path) -> None:
     assert run_scenario(load_scenario(str(scenario_file(tmp_path, f"{steps}{MINE}{LEAF}{objects}")))).ok
 
 
+@pytest.mark.parametrize("module", ["mine", "target"])
+def test_a_module_may_be_loaded_unloaded_and_loaded_again(tmp_path: Path, module: str) -> None:
+    deeds = ["load", "unload", "load", "unload"]
+    steps = "".join(f'[[steps]]\nafter_calls = {20 * at}\n{do} = "{module}"\n' for at, do in enumerate(deeds))
+
+    outcome = run_scenario(load_scenario(str(scenario_file(tmp_path, f"{steps}{MINE}"))))
+
+    assert outcome.ok
+    assert [step.answer for step in outcome.steps] == ["ok"] * 4
+
+
+def test_loading_it_twice_is_refused_when_it_runs(tmp_path: Path) -> None:
+    outcome = run_scenario(load_scenario(str(scenario_file(tmp_path, LOAD + LOAD))))
+
+    assert [step.answer for step in outcome.steps] == ["ok", "-EEXIST"]
+
+
+def test_a_function_of_a_module_that_was_unloaded_is_unknown(tmp_path: Path) -> None:
+    steps = f'{LOAD}[[steps]]\nunload = "target"\n[[steps]]\ntrace = "target_sum"'
+    path = scenario_file(tmp_path, steps)
+
+    with pytest.raises(ScenarioError, match=r"steps\[2\]\.trace: unknown function 'target_sum'; known: "):
+        run_scenario(load_scenario(str(path)))
+
+
+def test_a_patch_may_call_functions_of_a_module_that_comes_after_it(tmp_path: Path) -> None:
+    steps = '[[steps]]\nenable = "p"\n[[steps]]\nafter_calls = 20\nload = "late"\n'
+    patch = '[patches.p]\nobjects = {late = {late_init = "lp_late_init"}}\n'  # which calls late_ping
+
+    outcome = run_scenario(load_scenario(str(scenario_file(tmp_path, steps + patch))))
+
+    assert outcome.ok
+    assert [
+        row["patch"]
+        for row in outcome.run.calls
+        if row["target"] == outcome.run.symbols["p:lp_late_init"].address
+    ]
+    assert "late: init: ping says ping:orig" in outcome.run.log
+
+
 def test_a_file_for_one_port_alone_is_looked_for_when_that_port_runs(tmp_path: Path) -> None:
     (tmp_path / "mine-arm64.o").write_bytes(b"")
     path = scenario_file(tmp_path, '[modules.mine]\nobject = "mine-{arch}.o"\n[[steps]]\nload = "mine"')

@@ -9,7 +9,7 @@ from emu.errors import UnknownNameError
 from emu.kernel.errno import EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOMEM
 from emu.kernel.guest import View
 from emu.kernel.modules import Module, ModuleState
-from emu.livepatch import Func, Object, Patch, PatchState
+from emu.livepatch import LINUX_6_17, Func, Object, Patch, PatchState
 from emu.machine.operations import OpKind
 from emu.structs import KLP_FUNC, KLP_PATCH
 from tests.synthetic import Kernel
@@ -100,6 +100,54 @@ class TestRefusals:
         kernel.livepatch.transition.patch = None
         assert kernel.snapshot() == before
         assert kernel.modules.find("other") is None
+
+
+LEAF, LEAF1 = Func("mini_leaf", "lp_1"), Func("mini_leaf", "lp_1", sympos=1)
+DUPLICATES = {
+    "the same function": ((Object(None, (LEAF, LEAF)),), "vmlinux/mini_leaf,1"),
+    "its only position": ((Object(None, (LEAF, LEAF1)),), "vmlinux/mini_leaf,1"),
+    "one of several": (
+        (Object("victim", tuple(Func("vic_dup", "lp_1", sympos=2) for _ in range(2))),), "victim/vic_dup,2",
+    ),
+    "not loaded": ((Object("late", (LEAF, LEAF)),), "late/mini_leaf,1"),
+    "an object": ((Object(None, (LEAF,)), Object(None, (Func("mini_nested", "lp_1"),))), "vmlinux"),
+    "vmlinux as a module": ((Object(None, (LEAF,)), Object("vmlinux", ())), "vmlinux"),
+}  # fmt: skip
+
+
+class TestDuplicates:
+    """Directories of sysfs that are there already: fs/sysfs/dir.c and lib/kobject.c print this."""
+
+    @pytest.mark.parametrize("what", DUPLICATES)
+    def test_refused_with_eexist(self, kernel: Kernel, what: str) -> None:
+        objects, path = DUPLICATES[what]
+        kernel.livepatch.enable(patch("first", "mini_leaf"))
+        before, log = kernel.snapshot(), len(kernel.player.log)
+
+        assert kernel.livepatch.enable(Patch("lp", objects)) == -EEXIST
+        assert kernel.player.log[log:] == [
+            f"sysfs: cannot create duplicate filename '/kernel/livepatch/lp/{path}'",
+            f"kobject_add_internal failed for {path.rpartition('/')[2]} with -EEXIST, don't try to register "
+            "things with the same name in the same directory.",
+        ]
+        assert kernel.snapshot() == before
+        assert kernel.modules.find("lp") is None
+
+    def test_newer_kernels_say_where_the_line_is_from(self) -> None:
+        kernel = Kernel(PORTS["x86_64"], flavour=LINUX_6_17)
+
+        assert kernel.livepatch.enable(Patch("lp", (Object(None, (LEAF, LEAF)),))) == -EEXIST
+        assert kernel.player.log[-1].startswith("kobject: kobject_add_internal failed for mini_leaf,1 with ")
+
+    def test_the_same_in_two_objects_or_patches_is_none(self, kernel: Kernel) -> None:
+        twice = (Object(None, (LEAF,)), Object("late", (LEAF,)))
+        assert kernel.livepatch.enable(Patch("one", twice)) > 0
+        assert kernel.livepatch.enable(Patch("two", twice)) > 0
+
+    def test_a_nop_for_position_0_where_the_patch_has_position_1(self, kernel: Kernel) -> None:
+        """klp_find_func takes 0 and 1 for different functions, in 6.1 and in 6.17."""
+        kernel.livepatch.enable(Patch("first", (Object(None, (LEAF,)),)))
+        assert kernel.livepatch.enable(Patch("lp", (Object(None, (LEAF1,)),), replace=True)) == -EEXIST
 
 
 class TestStack:

@@ -9,6 +9,7 @@ from emu.build.elf.file import read_elf
 from emu.build.elf.linked import load_linked
 from emu.build.elf.loaded import Area, ElfSymbol, LoadedElf, LoadedSegment
 from emu.build.elf.object import load_object
+from emu.build.klp import Foreign
 
 __all__ = ["ElfSymbol", "LoadedElf", "LoadedSegment", "load_elf"]
 
@@ -23,6 +24,7 @@ def load_elf(
     text_size: int,
     data_size: int,
     externs: Mapping[str, int],
+    foreign: Mapping[str, Foreign] | None = None,
 ) -> LoadedElf:
     """Return ``content`` loaded into a text area and a data area.
 
@@ -40,6 +42,7 @@ def load_elf(
         text_size: of the text area, bytes.
         data_size: of the data area, bytes.
         externs: addresses of symbols that other files define.
+        foreign: undefined symbols that livepatch looks up once their objects are there.
 
     Raises:
         EmuError: of `emu.build.elf.errors`, whatever the bytes are.
@@ -47,5 +50,6 @@ def load_elf(
     file = read_elf(content, origin=origin, machine=port.machine)
     text = Area(base=text_base, size=text_size, kind="text")
     data = Area(base=data_base, size=data_size, kind="data")
-    load = load_object if file.type == "ET_REL" else load_linked
-    return load(file, port, text, data, externs)
+    if file.type == "ET_REL":
+        return load_object(file, port, text, data, externs, foreign or {})
+    return load_linked(file, port, text, data, externs)

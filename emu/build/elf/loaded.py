@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from emu.build.klp import KlpSection
+
 AreaKind = Literal["text", "data"]
 SymbolKind = Literal["func", "object", "notype"]
 
@@ -41,12 +43,14 @@ class LoadedElf:
         symbols: by address, then name.
         mcount_loc: addresses of the entry sites, ascending.
         entry: where the file wants to be started; 0 in a relocatable file.
+        klp_sections: relocations that are left to livepatch.
     """
 
     segments: tuple[LoadedSegment, ...]
     symbols: tuple[ElfSymbol, ...]
     mcount_loc: tuple[int, ...]
     entry: int
+    klp_sections: tuple[KlpSection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ def place(file: ElfFile, cursors: Mapping[str, Cursor]) -> dict[int, Block]:
     """Return the loaded sections by index, each at its address."""
     blocks = {}
     for section in file.sections:
-        if not section.is_loaded:
+        if not section.is_loaded or section.flags & elf_tables.SHF_RELA_LIVEPATCH:
             continue
         if section.flags & elf_tables.SHF_COMPRESSED:
             raise file.malformed(f"section {section.index} {section.name} is loaded and compressed")
@@ -85,6 +85,8 @@ def addresses_of(
             align = max(1, symbol.value)
             address = data.take(file.origin, f"COMMON {symbol.name}", symbol.size, align)
             blocks[-number] = Block(address, bytearray(symbol.size), "data", symbol.name)
+        elif symbol.shndx == elf_tables.SHN_LIVEPATCH:
+            address = None  # livepatch looks it up when its object is there
         elif symbol.shndx >= elf_tables.SHN_LORESERVE or symbol.shndx >= len(file.sections):
             raise file.malformed(
                 f"symbol {number} {symbol.name} is in section {symbol.shndx}, which does not exist"

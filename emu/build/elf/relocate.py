@@ -15,6 +15,8 @@ from typing import Literal
 
 from elftools.elf.enums import ENUM_RELOC_TYPE_AARCH64, ENUM_RELOC_TYPE_x64
 
+from emu.arch.arm64.trampoline import plt_entry
+
 Form = Literal["none", "abs", "prel", "page", "got_abs", "got_prel", "got_page"]
 
 LINK_NEARER = "place the two nearer to each other, or call through a pointer"
@@ -188,6 +190,9 @@ class Machine:
         skips_weak: calls of an undefined weak symbol go to the next instruction (AAELF64 5.7.1);
             elsewhere S is 0.
         got_addend: A is part of what a GOT slot holds (AAELF64: GDAT(S + A)), not added to G.
+        fills_zeros: a kernel module's places must hold 0 before (arch/x86/kernel/module.c, 6.1).
+        stub: code that jumps to S from anywhere in guest memory, S missing.
+        stub_relocations: (offset, type, addend) of each place in it that takes part of S.
     """
 
     names: dict[int, str]
@@ -199,6 +204,9 @@ class Machine:
     call_offset: int
     skips_weak: bool
     got_addend: bool
+    fills_zeros: bool
+    stub: bytes
+    stub_relocations: tuple[tuple[int, str, int], ...]
 
 
 def _names(enum: Mapping[str, object]) -> dict[int, str]:
@@ -217,6 +225,9 @@ MACHINES = {
         call_offset=1,  # E8 cd, Intel SDM vol. 2A, CALL
         skips_weak=False,
         got_addend=False,
+        fills_zeros=True,
+        stub=b"\xe9" + bytes(4),  # E9 cd, Intel SDM vol. 2A, JMP
+        stub_relocations=((1, "R_X86_64_PLT32", -4),),
     ),
     "EM_AARCH64": Machine(
         # AAELF64 5.7.2: 0 is NONE too; pyelftools 0.33 lacks 299
@@ -229,6 +240,13 @@ MACHINES = {
         call_offset=0,
         skips_weak=True,
         got_addend=True,
+        fills_zeros=False,
+        stub=plt_entry(0),
+        stub_relocations=(
+            (0, "R_AARCH64_MOVW_UABS_G0_NC", 0),
+            (4, "R_AARCH64_MOVW_UABS_G1_NC", 0),
+            (8, "R_AARCH64_MOVW_UABS_G2_NC", 0),
+        ),
     ),
 }
 """By ``Port.machine``."""

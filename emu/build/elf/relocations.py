@@ -14,6 +14,7 @@ from emu.build.elf.loaded import Block
 from emu.build.elf.place import Cursor
 from emu.build.elf.relocate import Machine, Rule, insert, value_of
 from emu.build.elf.tables import ElfFile, RawSymbol, Section
+from emu.build.klp import Foreign
 
 U64 = (1 << 64) - 1
 
@@ -29,6 +30,8 @@ class Relocation:
     number: int
     symbol: RawSymbol
     addend: int
+    klp_section: str = ""
+    """Name of the section that leaves it to livepatch, "" if it is to be applied now."""
 
     @property
     def target(self) -> str:
@@ -56,15 +59,22 @@ class Plt:
 
     entry: Callable[[int], bytes]
     cursor: Cursor
-    blocks: dict[int, Block] = field(default_factory=dict)
+    blocks: dict[int | str, Block] = field(default_factory=dict)
 
     def add(self, origin: str, target: int) -> int:
         """Return the address of code that jumps to ``target`` from anywhere."""
-        if target not in self.blocks:
+        return self._entry_for(origin, target, target)
+
+    def reserve(self, origin: str, name: str) -> int:
+        """Return the address of an entry for ``name``, whose address is not known yet."""
+        return self._entry_for(origin, name, 0)
+
+    def _entry_for(self, origin: str, key: int | str, target: int) -> int:
+        if key not in self.blocks:
             code = bytearray(self.entry(target))
             address = self.cursor.take(origin, ".plt", len(code), len(code))
-            self.blocks[target] = Block(address, code, "text", ".plt")
-        return self.blocks[target].address
+            self.blocks[key] = Block(address, code, "text", ".plt")
+        return self.blocks[key].address
 
 
 def needs_plt(machine: Machine, relocation: Relocation, symbol: int) -> bool:
@@ -82,8 +92,12 @@ def read_relocations(
     blocks: Mapping[int, Block],
     symbols: list[RawSymbol],
     table: Section | None,
+    foreign: Mapping[str, Foreign],
 ) -> Iterator[Relocation]:
-    """Yield the relocations of every placed section, in file order."""
+    """Yield the relocations of every placed section, in file order.
+
+    Left to livepatch are those of the file's own klp sections, and those to undefined ``foreign`` symbols.
+    """
     for section in file.sections:
         if section.type not in ("SHT_RELA", "SHT_REL") or section.info not in blocks:
             continue
@@ -110,6 +124,11 @@ def read_relocations(
                 raise file.malformed(
                     f"{block.name}+{offset:#x}: {name} lies outside the section's {len(block.data):#x} bytes"
                 )
+            is_undefined = symbols[symbol].shndx == elf_tables.SHN_UNDEF
+            owned = foreign.get(symbols[symbol].name) if is_undefined else None
+            klp_section = owned.section(block.name) if owned is not None else ""
+            if section.flags & elf_tables.SHF_RELA_LIVEPATCH:
+                klp_section = section.name
             yield Relocation(
                 block=block,
                 offset=offset,
@@ -118,6 +137,7 @@ def read_relocations(
                 number=symbol,
                 symbol=symbols[symbol],
                 addend=addend,
+                klp_section=klp_section,
             )
 
 

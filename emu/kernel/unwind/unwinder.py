@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from emu.arch.port import Port
+from emu.build.elf.relocate import MACHINES
 from emu.build.image import Image
+from emu.build.klp import pointing_away
 from emu.build.memory_map import KERNEL_TEXT, USER_TEXT
 from emu.kernel.errno import EINVAL
 from emu.kernel.tasks import Task
@@ -54,10 +56,11 @@ class Unwinder:
 
     def add_image(self, image: Image) -> None:
         """Know the functions of the kernel, a module or a patch module from now on."""
+        machine = MACHINES[self._rules.port.machine]
         for base, code in _pieces(image):
             is_kernel = base in KERNEL_TEXT
             self._texts[base] = BuiltText(
-                self._rules, base, code,
+                self._rules, base, pointing_away(machine, base, code, image.klp_sections),
                 {key: (symbol.address, symbol.size) for key, symbol in image.symbols.items()},
                 owner="" if is_kernel else image.name,
                 entries=self._rules.entries if is_kernel else {},
