@@ -29,15 +29,23 @@ def test_the_default_schedule_of_exact_mode_is_the_one_that_help_tells() -> None
 
 
 def test_one_is_not_several_and_every_call_is_accounted_for(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        main(["run", "--cpus", "1", "--calls", "300"])
-    text = capsys.readouterr().out
-    calls = int(re.findall(r"^x86_64, 1 CPU, .*: ([\d_]+) calls, [\d_]+ instructions$", text, re.M)[0])
-    audited, of_all, others = re.findall(
-        r"^ok: ([\d_]+) of ([\d_]+) calls audited \(the other (\d+) were still open at the end\), none inc",
-        text,
-        re.M,
-    )[0]
+    """Whether a call is still open at the end depends on when that is."""
+    open_calls = set()
+    for seed in range(1, 7):
+        with pytest.raises(SystemExit) as stopped:
+            main(["run", "--cpus", "1", "--calls", "300", "--seed", str(seed)])
+        text = capsys.readouterr().out.replace("_", "")
+        (calls,) = re.findall(r"^x8664, 1 CPU, .*: (\d+) calls, \d+ instructions$", text, re.MULTILINE)
+        ((all_of, audited, of_all, one, others),) = re.findall(
+            r"^ok: (?:all (\d+)|(\d+) of (\d+)) calls audited"
+            r"(?: \(the other (?:(was)|(\d+) were) still open at the end\))?, none inc",
+            text,
+            re.MULTILINE,
+        )
+        left = int(others or bool(one))
+        open_calls.add(min(left, 2))
 
-    assert stopped.value.code == 0
-    assert calls == int(of_all) == int(audited) + int(others)
+        assert stopped.value.code == 0
+        assert int(calls) == int(all_of or of_all) == int(all_of or audited) + left
+        assert others != "1"
+    assert len(open_calls) > 1
