@@ -80,6 +80,18 @@ class TestWaiting:
         assert not outcome.ok
         assert outcome.run.log[-1] == "livepatch: 'livepatch-sample': unpatching complete"
 
+    @pytest.mark.parametrize(("wait", "answer"), [("true", "-ENOENT"), ("false", "ok")])
+    def test_a_write_that_reverses_waits_for_the_way_back(self, wait: str, answer: str) -> None:
+        tasks = '[tasks.sleeper]\ncpus = [0]\ncalls = [{ fn = "mini_sleep", args = [300] }]\n'
+        steps = '[[steps]]\nafter_calls = 50\nstart = "sleeper"\n'
+        steps += '[[steps]]\nafter_calls = 100\nenable = "livepatch-mini"\nwait = false\n'
+        steps += f'[[steps]]\nafter_calls = 200\nwrite = "{SYSFS}/enabled"\ntext = "0"\nwait = {wait}\n'
+        steps += f'[[steps]]\nafter_calls = 200\nread = "{SYSFS}/enabled"\n'
+        outcome = outcome_of(f"tick = 500\n{tasks}{steps}")
+
+        assert [step.answer for step in outcome.steps] == ["ok", "ok", "ok", answer]
+        assert outcome.steps[-1].text == (None if answer == "-ENOENT" else "0\n")
+
     def test_what_linux_refuses_is_the_steps_answer(self) -> None:
         steps = f'{ENABLE}[[steps]]\nwrite = "{SAMPLE}/force"\ntext = "1"\n'
         outcome = outcome_of(f'{steps}[[steps]]\nwrite = "{SAMPLE}/transition"\ntext = "1"\n')

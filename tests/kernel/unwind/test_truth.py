@@ -33,6 +33,12 @@ UNRELIABLE = {
 }
 """Where a stack can't be told, and why. `Score` sees to it that nobody can be preempted there."""
 
+INSIDE_BREAKPOINTS = {
+    "x86_64": {"vector_breakpoint", "poke_int3_handler", "kprobe_int3_handler", "get_kprobe", "kp_pre"},
+    "arm64": set[str](),
+}
+"""Where a kprobe's INT3 makes it so: what was interrupted would go on behind it, inside an instruction."""
+
 REACHED = {
     *("__schedule", "schedule", "preempt_schedule_irq", "cond_resched", "__switch_to", "finish_task_switch"),
     *(
@@ -172,6 +178,34 @@ class TestWhilePatching:
         assert {"lp_cmdline_proc_show", "ftrace_ops_list_func"} <= reached
         if watched.port.tracing.shield:  # breakpoints shield what is being poked
             assert {"vector_breakpoint", "poke_int3_handler"} <= reached
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("post", [0, 1])
+@pytest.mark.parametrize("is_entry", [True, False], ids=["entry", "inside"])
+@pytest.mark.parametrize("arch", PORTS)
+class TestProbed:
+    """A kprobe's handlers run: by ftrace, or by breakpoints around a copy of the first push."""
+
+    def test_no_stack_is_wrong(self, arch: str, is_entry: bool, post: int) -> None:
+        watched = Watched(arch)
+        machine, port = watched.machine, watched.port
+        probe = {"fn": "mini_nested", "off": str(0 if is_entry else port.site.body_offset), "post": str(post)}
+        watched.at_once(lambda: machine.load("kp_user", probe))
+        score = Score(watched)
+        score.run(40_000)
+
+        by_ftrace = is_entry and port.probing.on_ftrace
+        reached = functions_at(watched.unwinder, score.reliable)
+        unknown = set(score.unreliable) - set(UNRELIABLE[arch])
+        ran = reached | unknown
+        handler = "kprobe_int3_handler" if arch == "x86_64" else "kprobe_breakpoint_handler"
+
+        assert unknown <= (set() if by_ftrace else INSIDE_BREAKPOINTS[arch])
+        assert {"kprobe_ftrace_handler" if by_ftrace else handler, "kp_pre"} <= ran
+        assert ("kp_post" in reached) == bool(post)
+        assert bool(score.in_copies) == (not by_ftrace)
+        assert score.asleep
 
 
 class TestHarness:

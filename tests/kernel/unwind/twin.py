@@ -32,17 +32,16 @@ class Names:
     returns: frozenset[str]
     exception_returns: frozenset[str]
     saved_pc: str
-    pushes_return: bool
 
 
 NAMES = {
     "x86_64": Names(
         calls=frozenset({"call"}), returns=frozenset({"ret"}), exception_returns=frozenset({"iretq"}),
-        saved_pc="ip", pushes_return=True,
+        saved_pc="ip",
     ),
     "arm64": Names(
         calls=frozenset({"bl", "blr"}), returns=frozenset({"ret"}), exception_returns=frozenset({"eret"}),
-        saved_pc="pc", pushes_return=False,
+        saved_pc="pc",
     ),
 }  # fmt: skip
 
@@ -145,14 +144,15 @@ class Twin:
         cpu.pc, cpu.sp = pc, after = self._pc(number), engine.read_register(number, self.port.registers.sp)
         self.switched_out = None
         vector = next((v for v, size in self._vectors.items() if pc in (v, v + size)), 0)
+        mnemonic, size = _decoded(self.port.name, engine.fetch.seen_by(number, at, 16))
         if vector and at != vector:  # an interrupt, and the vector's first instruction; or a trap
             trapped = pc == vector
-            cpu.stack.append(Interrupted(self._behind(number, at) if trapped else at, sp))
+            stays = mnemonic == "brk"  # its exception returns to it, unless a handler says otherwise
+            cpu.stack.append(Interrupted(at + size if trapped and not stays else at, sp))
             return
-        mnemonic, size = _decoded(self.port.name, engine.fetch.seen_by(number, at, 16))
         top = cpu.stack[-1] if cpu.stack else None
         if mnemonic in names.calls:
-            self._note_handler(number, at, top)
+            self._note_handler(number, at, sp, top)
             cpu.stack.append(Called(at + size, sp))
         elif mnemonic in names.returns:
             self._return(cpu, at, pc, after)
@@ -163,17 +163,15 @@ class Twin:
         if pc == self._switch:
             self._switch_task(number)
 
-    def _behind(self, number: int, at: int) -> int:
-        return at + _decoded(self.port.name, self.engine.fetch.seen_by(number, at, 16))[1]
-
-    def _note_handler(self, number: int, at: int, top: Called | Interrupted | None) -> None:
+    def _note_handler(self, number: int, at: int, sp: int, top: Called | Interrupted | None) -> None:
         """Remember which registers a handler is given to change."""
         args, frame = self.port.registers.args, self.port.pt_regs
         if isinstance(top, Called) and self.in_trampoline(at):
             regs = self.engine.read_register(number, args[3])
             top.decided = regs + frame.offset(self.names.saved_pc)
-        if isinstance(top, Interrupted) and self.names.pushes_return and at in self._breakpoint:
-            top.regs = self.engine.read_register(number, args[0])
+        if isinstance(top, Interrupted) and at in self._breakpoint:
+            given = self.engine.read_register(number, args[0])
+            top.regs = sp if given == sp else top.regs  # not before they are saved
 
     def in_trampoline(self, address: int) -> bool:
         """Whether an address is in code that sites call and handlers can redirect."""
