@@ -1,4 +1,4 @@
-"""Guest structs: one table gives the NumPy dtype and the assembler's equates.
+"""Guest structs: their layouts, and the constants that assembly and Python share.
 
 Member names are the kernel's. Offsets are klpemu's own (a kernel in miniature
 has no reason to carry 0x2640 bytes of ``task_struct``); what matters is that
@@ -7,91 +7,36 @@ guest assembly and Python can never disagree about them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from emu.struct_layout import Member, Struct, words
 
-import numpy as np
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One member of a guest struct.
-
-    Args:
-        offset: bytes from the start of the struct.
-        format: a NumPy scalar dtype string, little endian.
-        doc: what it holds.
-        count: number of consecutive elements.
-    """
-
-    offset: int
-    format: str
-    doc: str
-    count: int = 1
-
-    @property
-    def size(self) -> int:
-        """Bytes of the whole member."""
-        return np.dtype(self.format).itemsize * self.count
-
-
-@dataclass(frozen=True, slots=True)
-class Struct:
-    """A guest struct layout.
-
-    Args:
-        name: the kernel's struct name.
-        size: bytes, including tail padding.
-        prefix: what its equates start with.
-        members: by the kernel's member name; a dot in a name nests.
-    """
-
-    name: str
-    size: int
-    prefix: str
-    members: dict[str, Member] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        end, last = 0, "start"
-        for name, member in sorted(self.members.items(), key=lambda item: item[1].offset):
-            assert member.offset >= end, f"{self.name}.{name} overlaps {last}"
-            end, last = member.offset + member.size, name
-        assert end <= self.size, f"{self.name}.{last} ends at {end:#x}, past size {self.size:#x}"
-
-    @property
-    def dtype(self) -> np.dtype[np.void]:
-        """The NumPy structured dtype, ``itemsize == size``."""
-        return np.dtype(
-            {
-                "names": list(self.members),
-                "formats": [
-                    (m.format, (m.count,)) if m.count > 1 else m.format for m in self.members.values()
-                ],
-                "offsets": [m.offset for m in self.members.values()],
-                "itemsize": self.size,
-            }
-        )
-
-    def offset(self, member: str) -> int:
-        """Bytes from the start of the struct to ``member``."""
-        return self.members[member].offset
-
-    def equates(self) -> dict[str, int]:
-        """Assembler constants: ``<PREFIX>_<MEMBER>`` offsets and ``<PREFIX>_SIZE``."""
-        names = {
-            f"{self.prefix}_{name.upper().replace('.', '_')}": m.offset for name, m in self.members.items()
-        }
-        return names | {f"{self.prefix}_SIZE": self.size}
-
-
-def _words(names: str, docs: dict[str, str], start: int = 0) -> dict[str, Member]:
-    return {name: Member(start + 8 * i, "<u8", docs.get(name, name)) for i, name in enumerate(names.split())}
-
+__all__ = [
+    "CALL_ENTRY",
+    "CONSTANTS",
+    "FTRACE_HASH",
+    "FTRACE_OPS",
+    "GUEST_STRUCTS",
+    "KLP_FUNC",
+    "KLP_OBJECT",
+    "KLP_OPS",
+    "KLP_PATCH",
+    "KLP_SHADOW",
+    "KLP_STATE",
+    "KPROBE",
+    "LIST_HEAD",
+    "PERCPU",
+    "TASK",
+    "TRACE_ARRAY",
+    "TRACE_ENTRY",
+    "Member",
+    "Struct",
+    "shared_equates",
+]
 
 PERCPU = Struct(
     "percpu",
     size=0x1000,
     prefix="PCPU",
-    members=_words(
+    members=words(
         "current_task preempt_count cpu_number top_of_stack scratch0 scratch1 idle_task"
         " need_resched jiffies rcu_qs sync_ack rq self online bad_results sched_count"
         " current_kprobe kprobe_saved_flags",
@@ -121,7 +66,7 @@ TASK = Struct(
     "task_struct",
     size=0x200,
     prefix="TASK",
-    members=_words(
+    members=words(
         "flags state stack sp pid cpu patch_state trace_recursion rq_next wake_at nvcsw nivcsw"
         " pf_flags top_of_stack entry arg index work work_end work_cursor calls_done user_pc user_sp gate"
         " request",
@@ -338,7 +283,7 @@ TRACE_ENTRY = Struct(
     "ftrace_entry",
     size=0x40,
     prefix="TRACE_ENTRY",
-    members=_words(
+    members=words(
         "seq ip parent_ip pid cpu irqs_off need_resched preempt_count",
         {
             "seq": "trace_array.written with this entry; 0 while it is being written",

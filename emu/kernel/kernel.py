@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from emu.arch.port import Port
-from emu.build.contents import Call, in_rounds
+from emu.build.contents import Call
 from emu.build.image import Image
-from emu.build.memory_map import CALL_TABLES, USER_TEXT
 from emu.errors import EmuError
+from emu.kernel.call_tables import CallTables
+from emu.kernel.grace_periods import GracePeriods
 from emu.kernel.guest import Guest
 from emu.kernel.heap import Heap
 from emu.kernel.installer import PATCHING_CPU, Installer
@@ -22,9 +22,8 @@ from emu.kernel.unwind import Unwinder
 from emu.machine import state as s
 from emu.machine.access import record_event
 from emu.machine.engine import Engine
-from emu.machine.operations import Condition
 from emu.machine.state import Fetch, ProbeKind, Schedule
-from emu.structs import CALL_ENTRY, CONSTANTS, PERCPU, TASK
+from emu.structs import CONSTANTS, PERCPU, TASK
 from emu.trace.schema import CallFlag, EventKind
 
 _FLAG_LABELS = {
@@ -32,9 +31,6 @@ _FLAG_LABELS = {
     "klp_ran_nop": CallFlag.NOP,
     "klp_no_recursion_bit": CallFlag.RECURSION,
 }
-SPARE_CALLS = 7
-"""Calls in the table of a task that is made while the machine runs."""
-SPARE_TABLE = (SPARE_CALLS + 1) * CALL_ENTRY.size
 _BOOT_SPREAD = 1000
 """Cycles within which the CPUs come up, each at a time of its own. # assumed: any small number will do"""
 _TRAMPOLINE_ENTRIES = (
@@ -123,9 +119,10 @@ class Kernel:
             log=self.printk, event=self.event,
         )  # fmt: skip
         self.fail: Callable[[str], int] = lambda _step: 0
+        self.grace_periods = GracePeriods(self.engine, self.percpu, self.tasks, timing.tickless)
         self.guest = Guest(
             port, self.installer, allocate=self.heap.allocate, release=self._release,
-            grace_period=self.grace_period, fail=lambda step: self.fail(step),
+            grace_period=self.grace_periods.start, fail=lambda step: self.fail(step),
         )  # fmt: skip
         self.tasklist = TasklistLock(
             self.guest, self.installer, self.engine, lock=image.address("tasklist_lock"),
@@ -133,14 +130,11 @@ class Kernel:
         )  # fmt: skip
         self.load_image(image)
         self._watch_kernel()
-        self._driver_call = CALL_TABLES.end - CALL_ENTRY.size
-        self._child_table = self._driver_call - SPARE_TABLE
-        self._tables_end = self._child_table - spares * SPARE_TABLE
-        self._next_table = CALL_TABLES.base
+        self.call_tables = CallTables(self.engine.memory, image, self.tasks, spares=spares)
         kernel_calls = [(call, image.address(call.fn)) for call in calls]
         self.offer_calls(kernel_calls)
         self._boot(seed=timing.seed)
-        self._prepare_clone(kernel_calls)
+        self.call_tables.prepare_clone(kernel_calls)
 
     # --- setting up -----------------------------------------------------------------------------
 
@@ -229,54 +223,8 @@ class Kernel:
         self.engine.tables.set_probe(address, ProbeKind.FLAG, CallFlag.HOOKED)
 
     def offer_calls(self, calls: Sequence[tuple[Call, int]]) -> None:
-        """Let workers make these calls from now on, in turn.
-
-        The table is written behind the one in use; each task then gets its end, start and cursor by single
-        stores in that order, so a task that wraps or goes on meanwhile stays inside one of them.
-
-        Args:
-            calls: (call, address of its function).
-        """
-        rows = [calls[at] for at in in_rounds([call for call, _ in calls])]
-        memory, size = self.engine.memory, CALL_ENTRY.size * max(len(rows), 1)
-        if self._next_table + size > self._tables_end:
-            self._next_table = CALL_TABLES.base
-        table, self._next_table = self._next_table, self._next_table + size
-        self._write_calls(table, rows)
-        self._work = (table, table + CALL_ENTRY.size * len(rows))
-        for task in self.tasks[: self._first_spare]:  # those that were spawned have calls of their own
-            if task.kind in ("kthread", "user") and task.comm != "klp_driver":
-                for member, value in (
-                    ("work_end", self._work[1]), ("work", table), ("work_cursor", self.first_call(task)),
-                ):  # fmt: skip
-                    memory.store(task.struct + TASK.offset(member), value)
-
-    def _write_calls(self, table: int, calls: Sequence[tuple[Call, int]]) -> None:
-        rows = self.engine.memory.view(CALL_ENTRY, table, max(len(calls), 1))
-        rows[:] = 0
-        buffer = self.image.address("call_buffer")
-        for row, (call, function) in zip(rows, calls, strict=False):
-            row["fn"], row["expected"] = function, call.expected
-            for at, value in enumerate(call.args):
-                row["args"][at] = buffer if value == "buffer" else value
-
-    def _prepare_clone(self, calls: Sequence[tuple[Call, int]]) -> None:
-        """Tell kernel_clone which slots it may take, and what its children call before they exit."""
-        table, first = self._child_table, calls[:SPARE_CALLS]
-        self._write_calls(table, first)
-        last = self.engine.memory.view(CALL_ENTRY, table + CALL_ENTRY.size * len(first))[0]
-        last["fn"], last["flags"] = self.image.address("do_exit"), CONSTANTS["CALL_ANY_RESULT"]
-        for variable, value in (
-            ("first_spare", self._first_spare), ("last_pid", max(task.pid for task in self.tasks)),
-            ("child_work", table), ("child_work_end", table + CALL_ENTRY.size * (len(first) + 1)),
-        ):  # fmt: skip
-            self.engine.memory.store(self.image.address(variable), value)
-
-    def first_call(self, task: Task) -> int:
-        """Return the call table entry that a task begins with: spread over the table by its name."""
-        start, end = self._work
-        entries = max((end - start) // CALL_ENTRY.size, 1)
-        return start + zlib.crc32(task.comm.encode()) % entries * CALL_ENTRY.size
+        """Let workers make these calls (call, address of its function) from now on, see `CallTables`."""
+        self.call_tables.offer(calls)
 
     def _boot(self, *, seed: int) -> None:
         memory, address = self.engine.memory, self.image.address
@@ -284,10 +232,7 @@ class Kernel:
             if task.kind == "spare":
                 continue
             first = address("ret_to_user_first" if task.kind == "user" else "ret_from_fork")
-            work = (*self._work, self.first_call(task))
-            if task.comm == "klp_driver":
-                work = (self._driver_call, self._driver_call + CALL_ENTRY.size, self._driver_call)
-            create_task(memory, self.port, task, work=work, first=first)
+            create_task(memory, self.port, task, work=self.call_tables.work_of(task), first=first)
         start_times = np.random.default_rng(seed).integers(0, _BOOT_SPREAD, self.cpus)
         for spare in self.tasks:
             if spare.kind == "spare":
@@ -340,19 +285,9 @@ class Kernel:
             entry=self.image.address(entry),
         )  # fmt: skip
         whole = list(calls) if forever else [*calls, (self.image.address("do_exit"), ())]
-        assert len(whole) <= SPARE_CALLS + 1, "a spare task's table has that many rows"
-        table = self.spare_table(task)
-        rows = self.engine.memory.view(CALL_ENTRY, table, len(whole))
-        rows[:] = 0
-        rows["flags"] = CONSTANTS["CALL_ANY_RESULT"]
-        for row, (function, args) in zip(rows, whole, strict=True):
-            row["fn"] = function
-            row["args"][: len(args)] = args
         first = self.image.address("ret_to_user_first" if user else "ret_from_fork")
-        create_task(
-            self.engine.memory, self.port, task, first=first,
-            work=(table, table + CALL_ENTRY.size * len(whole), table),
-        )  # fmt: skip
+        work = self.call_tables.fill_spare(task, whole)
+        create_task(self.engine.memory, self.port, task, first=first, work=work)
         parent = self._task_called("klp_driver")  # copied together, as klp_copy_process has it
         for member in ("flags", "patch_state"):
             self.engine.memory.store(task.struct + TASK.offset(member), self.task_field(parent, member))
@@ -381,10 +316,6 @@ class Kernel:
         """Store to a member of a task's struct, or where its gate is, and let its CPU see to it."""
         self.engine.memory.store(task.struct + TASK.offset(member), value)
         self.engine.interrupt(task.cpu, s.IRQ_RESCHEDULE)
-
-    def spare_table(self, task: Task) -> int:
-        """Return the guest address of the call table of a task that was spawned."""
-        return self._tables_end + (task.index - self._first_spare) * SPARE_TABLE
 
     def _is_free(self, task: Task) -> bool:
         """Whether a spare task's slot is in use neither by a task nor by a CPU that has not left it yet."""
@@ -440,40 +371,3 @@ class Kernel:
 
     def _release(self, address: int) -> None:
         self.heap.free(address)
-
-    def grace_period(self, flavour: str) -> list[Condition]:
-        """Return what a grace period that starts now waits for.
-
-        Args:
-            flavour: "rcu": every CPU passes a quiescent state; "tasks": every task that is
-                runnable now has called schedule() or been in user text.
-
-        A CPU without tick that is in user text now counts as having passed one, as with rcu_user_enter:
-        nothing need ever take it out of there. Elsewhere it is told to pass one, as rcu_gp_fqs does with
-        CPUs that hold a grace period up: it may be about to halt.
-        """
-        in_user = {cpu for cpu in self._tickless if self.in_user_text(cpu)}
-        for cpu in sorted(self._tickless - in_user):
-            if not self.engine.blocks[cpu, s.CPU_HALTED]:
-                self.engine.interrupt(cpu, s.IRQ_RESCHEDULE, sender=PATCHING_CPU)
-        if flavour == "rcu":
-            return [
-                self._changes(area + PERCPU.offset("rcu_qs"), f"CPU{cpu}")
-                for cpu, area in enumerate(self.percpu)
-                if cpu != PATCHING_CPU and not self.engine.blocks[cpu, s.CPU_HALTED] and cpu not in in_user
-            ]
-        running = CONSTANTS["TASK_RUNNING"]
-        current = {self.engine.blocks[cpu, s.CPU_TASK_STRUCT] for cpu in in_user}
-        return [
-            self._changes(task.struct + TASK.offset("nvcsw"), f"{task.comm} (pid {task.pid})")
-            for task in self.tasks
-            if task.kind != "idle" and task.comm != "klp_driver" and self.task_field(task, "state") == running
-            if task.struct not in current
-        ]
-
-    def in_user_text(self, cpu: int) -> bool:
-        """Whether the CPU's next instruction is in user text."""
-        return self.engine.read_register(cpu, self.port.registers.pc) in USER_TEXT
-
-    def _changes(self, address: int, who: str) -> Condition:
-        return Condition(address=address, value=self.engine.memory.load(address), who=who)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from emu.build.contents import BUFFER, MOST_ARGUMENTS
 from emu.build.manifest import ManifestError
 from emu.build.memory_map import MAX_CPUS
-from emu.kernel.kernel import SPARE_CALLS
+from emu.kernel.call_tables import SPARE_CALLS
 
 ENTRIES = ("worker", "user_loop", "user_spin")
 """What a task can run: a kernel thread's loop, or user text. Source: docs/guest-kernel.md."""

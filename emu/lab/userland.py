@@ -56,7 +56,7 @@ class Process:
         return int(kernel.engine.memory.view(CALL_ENTRY, self._row())[0]["result"])
 
     def _row(self) -> int:
-        return self._machine.kernel.spare_table(self.task) + _CALL_ROW * CALL_ENTRY.size
+        return self._machine.kernel.call_tables.spare_table(self.task) + _CALL_ROW * CALL_ENTRY.size
 
 
 class Userland:

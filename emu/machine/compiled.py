@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SOURCES = ("machine/*.py", "structs.py", "trace/schema.py")
+_SOURCES = ("machine/*.py", "structs.py", "struct_layout.py", "trace/schema.py")
 
 
 @cache

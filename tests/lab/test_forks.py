@@ -56,7 +56,7 @@ def test_without_room_the_answer_is_eagain(arch: str) -> None:
         parent = forker(machine, child="user_spin")
         assert machine.run(calls=500).ok
 
-        table = machine.kernel.spare_table(parent)
+        table = machine.kernel.call_tables.spare_table(parent)
         result = machine.kernel.engine.memory.load(table + 0x60, 4)
         assert result == EAGAIN
         assert not made(machine)

@@ -33,7 +33,7 @@ def test_a_task_that_never_enters_the_kernel_holds_no_grace_period_up_there(arch
     with Machine(arch=arch, **options) as machine:  # type: ignore[arg-type]
         task = machine.kernel.spawn("busy", [], cpu=1, entry="user_spin")
         machine.run(cycles=5_000)
-        assert machine.kernel.in_user_text(1)
+        assert machine.kernel.grace_periods.in_user_text(1)
         switches = machine.kernel.task_field(task, "nvcsw")
         guest = machine.kernel.guest
 

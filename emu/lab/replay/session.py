@@ -197,7 +197,7 @@ class Session:
         kernel.engine.memory.store(self._gate(gate), int(is_open))
         for thread in self.threads:
             if thread.loops and thread.gate == gate and is_open:
-                row = kernel.engine.memory.view(CALL_ENTRY, kernel.spare_table(thread.task))[0]
+                row = kernel.engine.memory.view(CALL_ENTRY, kernel.call_tables.spare_table(thread.task))[0]
                 row["fn"] = kernel.image.address("do_exit")
         self.shell.settle()
 
