@@ -9,6 +9,7 @@ from emu.analysis.chunks import Sites, Tally, chunks
 from emu.analysis.names import function_names, version_name, version_names
 from emu.trace.run import Run
 from emu.trace.schema import CallFlag, EventKind
+from emu.units import signed64
 
 _EVENT_NAMES: dict[int, str] = {kind.value: kind.name for kind in EventKind}
 
@@ -90,7 +91,7 @@ def event_name(kind: int) -> str:
 
 
 def _state_name(state: int) -> str:
-    signed = state - 2**64 if state >> 63 else state
+    signed = signed64(state)
     return PATCH_STATES.get(signed, f"state {signed}")
 
 

@@ -1,4 +1,4 @@
-"""The unit in which guest memory is mapped, and how quantities are written."""
+"""The unit in which guest memory is mapped, how words hold numbers, and how quantities are written."""
 
 PAGE_SIZE = 0x1000
 """Smallest unit of mapping, in bytes (Unicorn, both ports)."""
@@ -11,6 +11,24 @@ def page_up(size: int) -> int:
     '0x2000'
     """
     return -(-size // PAGE_SIZE) * PAGE_SIZE
+
+
+def unsigned64(value: int) -> int:
+    """Return the u64 that holds ``value``, in two's complement if it is negative.
+
+    >>> hex(unsigned64(-1)), unsigned64(2)
+    ('0xffffffffffffffff', 2)
+    """
+    return value & (1 << 64) - 1
+
+
+def signed64(word: int) -> int:
+    """Return the number that a u64 holds when it is read as an s64.
+
+    >>> signed64(0xFFFF_FFFF_FFFF_FFFF), signed64(2)
+    (-1, 2)
+    """
+    return word - (1 << 64) if word >> 63 else word
 
 
 def counted(number: int, what: str) -> str:

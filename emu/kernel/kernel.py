@@ -25,6 +25,7 @@ from emu.machine.engine import Engine
 from emu.machine.state import Fetch, ProbeKind, Schedule
 from emu.structs import CONSTANTS, PERCPU, TASK
 from emu.trace.schema import CallFlag, EventKind
+from emu.units import signed64, unsigned64
 
 _FLAG_LABELS = {
     "klp_in_transition": CallFlag.TRANSITION,
@@ -330,11 +331,16 @@ class Kernel:
         self.log.append(line)
         self.on_log(line)
 
-    def event(self, kind: EventKind, a: int = 0, b: int = 0, c: int = 0) -> None:
-        """Record an event of the patching CPU."""
-        words = np.array([a, b, c], np.uint64).astype(np.int64)
-        block = self.engine.blocks[PATCHING_CPU]
-        record_event(self.engine.ctl, block, int(kind), *(int(word) for word in words))
+    def event(self, kind: EventKind, a: int = 0, b: int = 0, c: int = 0, *, cpu: int = PATCHING_CPU) -> None:
+        """Record an event of a CPU.
+
+        Args:
+            kind: what has happened.
+            a, b, c: its operands, each a u64.
+            cpu: where it has.
+        """
+        block = self.engine.blocks[cpu]
+        record_event(self.engine.ctl, block, int(kind), *(signed64(word) for word in (a, b, c)))
 
     def furthest_clock(self) -> int:
         """Return the clock of the CPU that is furthest ahead, cycles."""
@@ -363,7 +369,7 @@ class Kernel:
     def registers_on_cpu(self, task: Task) -> dict[str, int]:
         """Return the registers that unwinding a task begins with, which its CPU runs now."""
         read = self.engine.read_register
-        return {name: read(task.cpu, name) & (1 << 64) - 1 for name in self.unwinder.registers}
+        return {name: unsigned64(read(task.cpu, name)) for name in self.unwinder.registers}
 
     def last_breakpoint(self, cpu: int) -> int:
         """Return the address of the breakpoint that a CPU hit last, 0 if it never did."""

@@ -10,6 +10,7 @@ from emu.arch.port import Port
 from emu.build.memory_map import KERNEL_STACK, PERCPU_AREA, SLOT_SIZE, STACKS_BASE, TASKS, USER_STACK
 from emu.machine.memory import Memory
 from emu.structs import CONSTANTS, PERCPU, TASK
+from emu.units import unsigned64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,7 @@ def create_task(memory: Memory, port: Port, task: Task, *, work: tuple[int, int,
     row["state"] = CONSTANTS["TASK_DEAD"] if following else CONSTANTS["TASK_RUNNING"]
     row["stack"], row["top_of_stack"] = low, high
     row["pid"], row["cpu"], row["index"] = task.pid, task.cpu, task.index
-    row["patch_state"] = CONSTANTS["KLP_IDLE"] & (1 << 64) - 1
+    row["patch_state"] = unsigned64(CONSTANTS["KLP_IDLE"])
     row["comm"] = task.comm.encode()[:15]
     row["work"], row["work_end"], row["work_cursor"] = work
     row["entry"] = task.entry
@@ -93,7 +94,7 @@ def create_spare(memory: Memory, task: Task) -> None:
     row["stack"], row["top_of_stack"] = task.kernel_stack
     row["user_sp"] = task.user_stack[1]
     row["state"], row["index"], row["cpu"] = CONSTANTS["TASK_DEAD"], task.index, task.cpu
-    row["patch_state"] = CONSTANTS["KLP_IDLE"] & (1 << 64) - 1
+    row["patch_state"] = unsigned64(CONSTANTS["KLP_IDLE"])
 
 
 def link_ring(memory: Memory, tasks: list[Task]) -> int:

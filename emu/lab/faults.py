@@ -13,7 +13,7 @@ from emu.machine import unicorn_errors
 from emu.machine.memory import text_offset
 from emu.machine.registers import engine_cpu
 from emu.machine.state import Stop
-from emu.units import PAGE_SIZE
+from emu.units import PAGE_SIZE, unsigned64
 
 _FETCHES = frozenset({unicorn_errors.FETCH_UNMAPPED, unicorn_errors.FETCH_PROT})
 _ACCESSES = {
@@ -27,8 +27,6 @@ _OUTDATED_SHOWN = 4
 _STORES_SHOWN = 3
 
 _POISON_LOW, _POISON_HIGH = 0xDEAD000000000000, 0xDEAD000000001000
-
-_U64 = (1 << 64) - 1
 
 
 class Faults:
@@ -67,7 +65,7 @@ class Faults:
         return what, [*causes, *self._instruction(cpu, pc), *self._freed_on_stack(cpu), *self._stale(cpu)]
 
     def _fault(self, cpu: int, pc: int, error: int) -> tuple[str, list[str]]:
-        address = int(self._kernel.engine.blocks[cpu, s.CPU_FAULT_ADDRESS]) & _U64
+        address = unsigned64(int(self._kernel.engine.blocks[cpu, s.CPU_FAULT_ADDRESS]))
         if error == 0:
             sp = self._kernel.engine.read_register(cpu, self._kernel.port.registers.sp)
             return f"no stack to take an interrupt on: the stack pointer is {sp:#x}", []
@@ -96,7 +94,7 @@ class Faults:
         """Say whether the CPU got to a wrong place by a return."""
         engine, registers = self._kernel.engine, self._kernel.port.registers
         if registers.link:
-            returned = engine.read_register(cpu, registers.link) & _U64 == pc
+            returned = unsigned64(engine.read_register(cpu, registers.link)) == pc
         else:
             sp = engine.read_register(cpu, registers.sp)
             stacks = engine.memory.stacks
@@ -143,7 +141,7 @@ class Faults:
     def _freed_on_stack(self, cpu: int) -> list[str]:
         """Say which freed text the task on ``cpu`` would still return to."""
         engine = self._kernel.engine
-        sp = engine.read_register(cpu, self._kernel.port.registers.sp) & _U64
+        sp = unsigned64(engine.read_register(cpu, self._kernel.port.registers.sp))
         low, high = self._whereabouts.task(cpu).kernel_stack
         if not low <= sp < high:
             return []

@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
-
 from emu.kernel.kernel import Kernel
 from emu.kernel.tasks import Task
 from emu.lab.whereabouts import Whereabouts, named
-from emu.machine.access import record_event
 from emu.machine.state import ProbeKind
 from emu.structs import CONSTANTS, TASK
 from emu.trace.schema import EventKind
+from emu.units import signed64, unsigned64
 
 _FLAGS, _STATE = "dup_task_struct", "klp_copy_process"
 """Where kernel_clone copies them; the first routine copies both, so it counts for the flags alone."""
@@ -104,7 +102,7 @@ class Forks:
         index = kernel.engine.memory.load(child + TASK.offset("index"))
         now = self._moment(parent, cpu)
         is_state = self._places[self._whereabouts.pc(cpu)] == _STATE
-        self._record(cpu, index, 2 * is_state + now.pending, now.state)
+        kernel.event(EventKind.FORK, index, 2 * is_state + now.pending, unsigned64(now.state), cpu=cpu)
         if is_state:
             task = kernel.enter_child(child)
             self._made[task.pid] = Fork(
@@ -119,13 +117,8 @@ class Forks:
 
     def _moment(self, parent: Task, cpu: int) -> Moment:
         kernel = self._kernel
-        state = kernel.task_field(parent, "patch_state")
         return Moment(
             cycle=kernel.engine.clock(cpu),
             pending=bool(kernel.task_field(parent, "flags") >> _PENDING & 1),
-            state=state - (1 << 64) if state >> 63 else state,
+            state=signed64(kernel.task_field(parent, "patch_state")),
         )
-
-    def _record(self, cpu: int, child: int, moment: int, state: int) -> None:
-        engine, word = self._kernel.engine, int(np.int64(state))
-        record_event(engine.ctl, engine.blocks[cpu], int(EventKind.FORK), child, moment, word)

@@ -12,7 +12,7 @@ from emu.lab.stuck import Stuck
 from emu.lab.whereabouts import Whereabouts
 from emu.machine.memory import GuestAddressError
 from emu.machine.state import Stop
-from emu.units import counted
+from emu.units import counted, unsigned64
 
 NORMAL = frozenset({Stop.CALLS, Stop.BREAK, Stop.SCRIPT})
 """Stops that are what the caller asked for; everything else is reported."""
@@ -108,7 +108,7 @@ class Reporter:
 
     def broken_structure(self, error: GuestAddressError) -> StopReport:
         """Return the report of an installation that was led out of memory, so can't go on."""
-        address = error.address & (1 << 64) - 1
+        address = unsigned64(error.address)
         what = f"'{self._kernel.installer.current}' followed a pointer to {address:#x}, where nothing is"
         cause = "a kernel structure that it walks has been overwritten"
         return self._at(Stop.FAULT, PATCHING_CPU, what, [cause, *self._all_cpus()])

@@ -16,6 +16,7 @@ from emu.lab.report import StopReport
 from emu.structs import CONSTANTS
 from emu.trace.run import Run
 from emu.trace.schema import EventKind
+from emu.units import signed64
 
 LATEST = 24
 """Lines of a story; older ones are left out."""
@@ -160,11 +161,10 @@ class _Teller:
                 return f"fault at {self._name(b)}, accessing {self._name(a)}"
             case EventKind.FORK:
                 part = "patch_state is" if b & 2 else "flags are"
-                state = c - (1 << 64) if c >> 63 else c
                 flag = "set" if b & 1 else "clear"
                 return (
                     f"forks {self.task(a)}, whose {part} copied now: TIF_PATCH_PENDING {flag}, "
-                    f"patch_state {state}"
+                    f"patch_state {signed64(c)}"
                 )
             case _:  # SWITCH
                 other = self.task(a)

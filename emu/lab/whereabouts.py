@@ -12,6 +12,7 @@ from emu.kernel.kernel import Kernel
 from emu.kernel.tasks import Task
 from emu.machine import state as s
 from emu.structs import CALL_ENTRY
+from emu.units import unsigned64
 
 _CALLS_SHOWN = 8
 
@@ -30,7 +31,7 @@ class Whereabouts:
     def pc(self, cpu: int) -> int:
         """Return the CPU's next instruction's address, unsigned."""
         engine = self._kernel.engine
-        return engine.read_register(cpu, engine.port.registers.pc) & (1 << 64) - 1
+        return unsigned64(engine.read_register(cpu, engine.port.registers.pc))
 
     def place(self, address: int) -> str:
         """Return ``symbol+offset (file:line)`` of a text address, or the bare address."""

@@ -18,6 +18,7 @@ from emu.kernel.kstrtox import proc_dointvec
 from emu.kernel.modules import TAINT_WARN, Module, Modules, ModuleState
 from emu.kernel.pseudo_files import Directory, PseudoFile, PseudoTree
 from emu.structs import CONSTANTS, TASK
+from emu.units import signed64
 
 ROOT = "/proc"
 _STATES = {ModuleState.LIVE: "Live", ModuleState.COMING: "Loading", ModuleState.GOING: "Unloading"}
@@ -76,8 +77,7 @@ class Procfs(PseudoTree):
     @staticmethod
     def _task(task: View) -> Directory:
         def show() -> str:
-            value = task["patch_state"]
-            return f"{value - (1 << 64) if value >> 63 else value}\n"
+            return f"{signed64(task['patch_state'])}\n"
 
         return lambda: {"patch_state": PseudoFile(mode=0o400, show=show, unwritable=EINVAL)}
 

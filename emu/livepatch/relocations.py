@@ -19,6 +19,7 @@ from emu.kernel.modules import KlpInfo, Module, Modules
 from emu.livepatch.flavour import Flavour
 from emu.livepatch.log import Log
 from emu.livepatch.symbols import KSYM_NAME_LEN, MODULE_NAME_LEN, klp_find_object_symbol
+from emu.units import unsigned64
 
 _VMLINUX = "vmlinux"
 _OBJECT = rf"([^.]{{1,{MODULE_NAME_LEN - 1}}})"
@@ -168,12 +169,12 @@ class Relocations:
         existing = "is nonzero" if apply else "does not match expected value"
         self._guest.log(
             f"module: x86/modules: {skipping} relocation target, existing value {existing} for type "
-            f"{self._type(relocation)}, loc {relocation.place:016x}, val {_u64(x):x}"
+            f"{self._type(relocation)}, loc {relocation.place:016x}, val {unsigned64(x):x}"
         )
         return False
 
     def _tell_overflow(self, module: Module, relocation: KlpRelocation, x: int) -> None:
-        what = f"overflow in relocation type {self._type(relocation)} val {_u64(x):x}"
+        what = f"overflow in relocation type {self._type(relocation)} val {unsigned64(x):x}"
         if self._machine.fills_zeros:
             self._guest.log(f"module: {what}")
             self._guest.log(f"module: `{module.name}' likely not compiled with -mcmodel=kernel")
@@ -182,7 +183,3 @@ class Relocations:
 
     def _type(self, relocation: KlpRelocation) -> int:
         return next(number for number, name in self._machine.names.items() if name == relocation.kind)
-
-
-def _u64(value: int) -> int:
-    return value & (1 << 64) - 1

@@ -23,6 +23,7 @@ from emu.livepatch.patch import Patcher
 from emu.livepatch.replace import Replace
 from emu.machine.operations import Barrier
 from emu.structs import CONSTANTS
+from emu.units import signed64
 
 SIGNALS_TIMEOUT = 15
 """Failed tries between two rounds of fake signals. Source: kernel/livepatch/transition.c."""
@@ -124,7 +125,7 @@ class Transition:
     @property
     def target(self) -> PatchState:
         """``klp_target_state``, loaded now."""
-        return PatchState(_signed(self._guest.load(self._target_state)))
+        return PatchState(signed64(self._guest.load(self._target_state)))
 
     def set_target(self, state: PatchState) -> None:
         """Store ``klp_target_state``."""
@@ -146,7 +147,7 @@ class Transition:
 
     def patch_state(self, task: Task) -> PatchState:
         """Return which side of the transition a task is on."""
-        return PatchState(_signed(self._sched.view(task)["patch_state"]))
+        return PatchState(signed64(self._sched.view(task)["patch_state"]))
 
     def stragglers(self) -> list[Task]:
         """Return the tasks that have not switched yet."""
@@ -166,7 +167,7 @@ class Transition:
         self._log.debug(f"'{self._name()}': initializing {self._direction()} transition")
         for task in self._everybody():
             row = self._sched.view(task)
-            warn_on(guest, _signed(row["patch_state"]) != PatchState.UNDEFINED)
+            warn_on(guest, signed64(row["patch_state"]) != PatchState.UNDEFINED)
             row["patch_state"] = 1 - state
         # Pairs with smp_rmb no. 2 in klp_ftrace_handler: who sees func->transition must see a task state.
         # Also target before TIF_PATCH_PENDING: pairs with test_and_clear in klp_update_patch_state.
@@ -348,7 +349,3 @@ class Transition:
     def klp_synchronize_transition(self, when: str) -> None:
         """Wait until every CPU has left the handlers it was in, RCU watching or not."""
         self._rcu.synchronize(f"klp_synchronize_transition {when}")
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >> 63 else value
