@@ -5,6 +5,7 @@ Source: kernel/livepatch/core.h, klp_pre_patch_callback and so on (6.1).
 
 from __future__ import annotations
 
+from emu.build.contents import VMLINUX
 from emu.kernel.guest import Guest, View
 from emu.kernel.modules import Modules
 from emu.livepatch.announce import Announcer
@@ -55,7 +56,7 @@ class Callbacks:
         module = self._modules.find(owner) if owner is not None else None
         facts = ObjectFacts(
             patch=loaded.patch.name,
-            object=owner or "vmlinux",
+            object=owner or VMLINUX,
             state=module.state.value if module is not None else "built in",
             klp_patch=patch.address,
         )

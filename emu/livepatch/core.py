@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from emu.build.contents import VMLINUX
 from emu.kernel.errno import EBUSY, EINVAL, ENODEV, ENOENT
 from emu.kernel.guest import Guest, View
 from emu.kernel.kallsyms import Kallsyms
@@ -20,8 +21,10 @@ from emu.livepatch.graph import (
     for_each_func,
     for_each_object,
     for_each_patch,
+    func_directory,
     func_name,
     is_object_loaded,
+    object_directory,
     object_name,
     patch_name,
 )  # fmt: skip
@@ -130,7 +133,7 @@ class Core:
         obj["patched"] = 0
         obj["mod"] = 0
         self._find_object_module(obj, name)
-        directory = name or "vmlinux"
+        directory = name or VMLINUX
         ret = kobjects.kobject_add(directory)
         if ret:
             return ret
@@ -154,7 +157,7 @@ class Core:
         self._guest.list_init(func.at("stack_node.next"))
         func["patched"] = 0
         func["transition"] = 0
-        return kobjects.kobject_add(directory, f"{name},{func['old_sympos'] or 1}")
+        return kobjects.kobject_add(directory, func_directory(name, func["old_sympos"]))
 
     def klp_init_object_loaded(self, patch: View, obj: View) -> int:
         """Relocate what refers to the object, and look up the addresses and sizes of its functions."""
@@ -218,7 +221,7 @@ class Core:
         if not ret:
             ret = self._patcher.klp_patch_object(obj)
         if ret:
-            self._log.tell(f"{failure} object '{object_name(self._guest, obj) or 'vmlinux'}'")
+            self._log.tell(f"{failure} object '{object_directory(self._guest, obj)}'")
         return ret
 
     def klp_disable_patch(self, patch: View) -> int:
@@ -245,7 +248,7 @@ class Core:
         """Write a patch's ``enabled`` file: 0 or an error; a disabled patch can't be enabled again."""
         if bool(patch["enabled"]) == enabled:
             return -EINVAL
-        if self._in_transition(patch):
+        if self._transition.is_of(patch):
             self._transition.klp_reverse_transition()
             return 0
         return self.klp_disable_patch(patch) if not enabled else -EINVAL
@@ -254,11 +257,7 @@ class Core:
         """Write a patch's ``force`` file: 0, or -EINVAL when there is nothing to force."""
         if not force:
             return 0
-        if not self._in_transition(patch):
+        if not self._transition.is_of(patch):
             return -EINVAL
         self._transition.klp_force_transition()
         return 0
-
-    def _in_transition(self, patch: View) -> bool:
-        under_way = self._transition.patch
-        return under_way is not None and under_way.address == patch.address

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from emu.build.contents import CALLBACKS
+from emu.build.contents import CALLBACKS, VMLINUX
 from emu.kernel.bytes import load_string, store_string, string_size
 from emu.kernel.guest import Guest, View
 from emu.livepatch.model import Func, Object, Patch
@@ -122,6 +122,16 @@ def object_name(guest: Guest, obj: View) -> str | None:
 def func_name(guest: Guest, func: View) -> str:
     """Return the name of the function that ``func`` replaces."""
     return load_string(guest, func["old_name"])
+
+
+def object_directory(guest: Guest, obj: View) -> str:
+    """Return what ``obj`` is called in sysfs, and in messages."""
+    return object_name(guest, obj) or VMLINUX
+
+
+def func_directory(name: str, sympos: int) -> str:
+    """Return what a function is called in sysfs: ``name,position``, where position 0 counts as 1."""
+    return f"{name},{sympos or 1}"
 
 
 def is_object_loaded(obj: View) -> bool:

@@ -19,9 +19,10 @@ from emu.livepatch.graph import (
     LoadedPatch,
     for_each_func,
     for_each_object,
+    func_directory,
     func_name,
     load_graph,
-    object_name,
+    object_directory,
 )  # fmt: skip
 from emu.livepatch.log import Log
 from emu.livepatch.model import Func, Patch
@@ -220,12 +221,11 @@ class Livepatch:
         }
 
     def _facts_of(self, view: View, order: int) -> PatchFacts:
-        under_way = self.transition.patch
         objects = {
-            object_name(self._guest, obj) or "vmlinux": ObjectState(
+            object_directory(self._guest, obj): ObjectState(
                 patched=bool(obj["patched"]),
                 functions=tuple(
-                    f"{func_name(self._guest, func)},{func['old_sympos'] or 1}"
+                    func_directory(func_name(self._guest, func), func["old_sympos"])
                     for func in for_each_func(self._guest, obj)
                 ),
             )
@@ -233,7 +233,7 @@ class Livepatch:
         }
         return PatchFacts(
             enabled=bool(view["enabled"]),
-            transition=under_way is not None and under_way.address == view.address,
+            transition=self.transition.is_of(view),
             replace=bool(view["replace"]),
             stack_order=order,
             objects=objects,

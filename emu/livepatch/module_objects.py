@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from emu.build.contents import VMLINUX
 from emu.kernel.errno import EINVAL
 from emu.kernel.guest import Guest, View
 from emu.kernel.modules import Module, ModuleState
@@ -54,7 +55,7 @@ class ModuleObjects:
         """
         if warn_on(self._guest, module.state is not ModuleState.COMING):
             return -EINVAL
-        if module.name == "vmlinux":
+        if module.name == VMLINUX:
             self._log.tell("vmlinux.ko: invalid module name")
             return -EINVAL
         module.klp_alive = True
@@ -88,7 +89,7 @@ class ModuleObjects:
             log.tell(f"failed to apply patch '{name}' to module '{module.name}' ({ret})")
             self._callbacks.klp_post_unpatch_callback(patch, obj)
             return ret
-        if not self._in_transition(patch):
+        if not self._transition.is_of(patch):
             self._callbacks.klp_post_patch_callback(patch, obj)
         return 0
 
@@ -103,7 +104,7 @@ class ModuleObjects:
         for patch, obj in self._objects_of(module):
             if until is not None and patch.address == until.address:
                 return
-            if not self._in_transition(patch):
+            if not self._transition.is_of(patch):
                 self._callbacks.klp_pre_unpatch_callback(patch, obj)
             self._log.tell(f"reverting patch '{self._name(patch)}' on unloading module '{module.name}'")
             self._patcher.klp_unpatch_object(obj)
@@ -126,10 +127,6 @@ class ModuleObjects:
                 if object_name(self._guest, obj) == module.name:
                     yield patch, obj
                     break
-
-    def _in_transition(self, patch: View) -> bool:
-        under_way = self._transition.patch
-        return under_way is not None and under_way.address == patch.address
 
     def _name(self, patch: View) -> str:
         return patch_name(self._guest, patch)

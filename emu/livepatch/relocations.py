@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from emu.arch.tracing import Poke
+from emu.build.contents import VMLINUX
 from emu.build.elf.relocate import MACHINES, insert, value_of
 from emu.build.klp import SECTION_PREFIX, SYMBOL_PREFIX, KlpRelocation, KlpSection
 from emu.ftrace import TextPoke
@@ -21,7 +22,6 @@ from emu.livepatch.log import Log
 from emu.livepatch.symbols import KSYM_NAME_LEN, MODULE_NAME_LEN, klp_find_object_symbol
 from emu.units import unsigned64
 
-_VMLINUX = "vmlinux"
 _OBJECT = rf"([^.]{{1,{MODULE_NAME_LEN - 1}}})"
 _SECTION = re.compile(re.escape(SECTION_PREFIX) + _OBJECT)
 _SYMBOL = re.compile(rf"{re.escape(SYMBOL_PREFIX)}{_OBJECT}\.([^,]{{1,{KSYM_NAME_LEN - 1}}}),\s*(\d+)")
@@ -53,7 +53,7 @@ class Relocations:
 
     def apply_relocations(self, module: Module) -> int:
         """Apply what refers to vmlinux, while ``module`` is being loaded: 0, -EINVAL or -ENOEXEC."""
-        return self.klp_apply_object_relocs(module, _VMLINUX)
+        return self.klp_apply_object_relocs(module, VMLINUX)
 
     def klp_apply_object_relocs(self, module: Module, object_name: str) -> int:
         """Apply what sections for one object say: 0, -EINVAL (names, symbols) or -ENOEXEC (places)."""
@@ -98,14 +98,14 @@ class Relocations:
                 self._log.tell(f"symbol {symbol} has an incorrectly formatted name")
                 return -EINVAL
             owner, name, sympos = found[1], found[2], int(found[3])
-            if owner == _VMLINUX and section_object != _VMLINUX:
+            if owner == VMLINUX and section_object != VMLINUX:
                 self._log.tell(
                     f"invalid access to vmlinux symbol '{name}' from module-specific livepatch "
                     "relocation section"
                 )
                 return -EINVAL
             place = klp_find_object_symbol(
-                self._kallsyms, self._log, None if owner == _VMLINUX else owner, name, sympos
+                self._kallsyms, self._log, None if owner == VMLINUX else owner, name, sympos
             )
             if place is None:
                 return -EINVAL

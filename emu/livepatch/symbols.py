@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emu.build.contents import VMLINUX
 from emu.kernel.kallsyms import Kallsyms, Symbol
 from emu.livepatch.log import Log
 
@@ -25,7 +26,7 @@ def klp_find_object_symbol(
         # Linux prints a missing object name with %s, too
         log.tell(f"unresolvable ambiguity for symbol '{name}' in object '{object_name or '(null)'}'")
     elif sympos > len(found):
-        owner = object_name or "vmlinux"
+        owner = object_name or VMLINUX
         log.tell(f"symbol position {sympos} for symbol '{name}' in object '{owner}' not found")
     else:
         return found[max(sympos, 1) - 1]

@@ -16,7 +16,14 @@ from emu.kernel.guest import Guest, View
 from emu.kernel.kstrtox import kstrtobool
 from emu.kernel.pseudo_files import Directory, PseudoFile, PseudoTree
 from emu.livepatch.flavour import LINUX_6_1, Flavour
-from emu.livepatch.graph import for_each_func, for_each_object, func_name, object_name, patch_name
+from emu.livepatch.graph import (
+    for_each_func,
+    for_each_object,
+    func_directory,
+    func_name,
+    object_directory,
+    patch_name,
+)  # fmt: skip
 
 ROOT = "/sys/kernel/livepatch"
 
@@ -40,9 +47,8 @@ class PatchStores(Protocol):
 class UnderWay(Protocol):
     """What a patch's ``transition`` depends on: `Transition`."""
 
-    @property
-    def patch(self) -> View | None:
-        """The patch in transition."""
+    def is_of(self, patch: View) -> bool:
+        """Whether ``patch`` is the one in transition."""
         ...
 
 
@@ -75,7 +81,7 @@ class Sysfs(PseudoTree):
                     show=lambda: f"{patch['enabled']}\n",
                     store=self._bool(lambda value: core.enabled_store(patch, enabled=value)),
                 ),
-                "transition": _shows(lambda: self._is_under_way(patch)),
+                "transition": _shows(lambda: int(self._transition.is_of(patch))),
                 "force": PseudoFile(
                     mode=0o200, store=self._bool(lambda value: core.force_store(patch, force=value))
                 ),
@@ -85,7 +91,7 @@ class Sysfs(PseudoTree):
             if flavour.sysfs_stack_order:
                 files["stack_order"] = _shows(lambda: self._stack_order(patch))
             for obj in for_each_object(self._guest, patch):
-                files[object_name(self._guest, obj) or "vmlinux"] = self._object(obj)
+                files[object_directory(self._guest, obj)] = self._object(obj)
             return files
 
         return entries
@@ -94,7 +100,8 @@ class Sysfs(PseudoTree):
         def entries() -> dict[str, PseudoFile | Directory]:
             files: dict[str, PseudoFile | Directory] = {"patched": _shows(lambda: obj["patched"])}
             for func in for_each_func(self._guest, obj):
-                files[f"{func_name(self._guest, func)},{func['old_sympos'] or 1}"] = dict
+                name = func_name(self._guest, func)
+                files[func_directory(name, func["old_sympos"])] = dict
             return files
 
         return entries
@@ -109,10 +116,6 @@ class Sysfs(PseudoTree):
             return -EINVAL if value is None else store(value) or len(text)
 
         return write
-
-    def _is_under_way(self, patch: View) -> int:
-        current = self._transition.patch
-        return int(current is not None and current.address == patch.address)
 
     def _stack_order(self, patch: View) -> int:
         return [other.address for other in self._core.patches()].index(patch.address) + 1

@@ -145,6 +145,10 @@ class Transition:
         yield from self._sched.processes()
         yield from self._sched.idle_tasks()
 
+    def is_of(self, patch: View) -> bool:
+        """Whether ``patch`` is the one in transition."""
+        return self.patch is not None and self.patch.address == patch.address
+
     def patch_state(self, task: Task) -> PatchState:
         """Return which side of the transition a task is on."""
         return PatchState(signed64(self._sched.view(task)["patch_state"]))
