@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from emu.errors import UnknownNameError
 from emu.kernel.guest import Guest, View
 from emu.kernel.warn import warn_on
-from emu.livepatch import Patcher
-from emu.livepatch.graph import for_each_func, for_each_object, func_name
-from emu.livepatch.parts import RIGHT, Parts
+from emu.livepatch import RIGHT, Parts, Patcher, for_each_func, for_each_object, func_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,10 +45,7 @@ from emu.lab.symbols import SymbolBook
 from emu.lab.tracing import Tracing
 from emu.lab.whereabouts import Whereabouts
 from emu.lab.wrong_results import WrongResults
-from emu.livepatch import Livepatch
-from emu.livepatch.flavour import flavour_named
-from emu.livepatch.procfs import Procfs
-from emu.livepatch.sysfs import Sysfs
+from emu.livepatch import Livepatch, Procfs, Sysfs, flavour_named
 from emu.machine.engine import UNLIMITED
 from emu.machine.memory import GuestAddressError
 from emu.machine.state import Stop

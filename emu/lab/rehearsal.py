@@ -13,7 +13,7 @@ from emu.lab.scenario import Scenario
 from emu.lab.scenario_error import ScenarioError
 from emu.lab.step import Step
 from emu.lab.task_source import TaskSource
-from emu.livepatch.sysfs import ROOT as SYSFS
+from emu.livepatch import Sysfs
 
 
 def rehearse(machine: Machine, scenario: Scenario) -> None:
@@ -73,9 +73,9 @@ class _Rehearsal:
 
     def _file(self, path: str, key: str) -> None:
         with self._at(key):
-            self._machine.files.tree(path)
-        if path.startswith(f"{SYSFS}/"):
-            patch = path.removeprefix(f"{SYSFS}/").partition("/")[0]
+            tree = self._machine.files.tree(path)
+        if isinstance(tree, Sysfs) and path != tree.mounted_at:
+            patch = path.removeprefix(f"{tree.mounted_at}/").partition("/")[0]
             self._known("patch", patch, self._machine.manifest.patches, key)
 
     def _load(self, name: str, key: str) -> None:
