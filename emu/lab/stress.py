@@ -8,11 +8,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from emu.errors import EmuError
 from emu.kernel.errno import EBUSY, EINVAL, ENOENT, error_name
 from emu.kernel.installer import Job
 from emu.lab.machine import Machine
 from emu.lab.patching import PatchHandle
-from emu.lab.report import StopReport
 from emu.livepatch import Func, Object, Patch
 from emu.trace.schema import EventKind
 
@@ -34,7 +34,7 @@ _LAST_CALLS = 200_000
 T = TypeVar("T")
 
 
-class StressError(Exception):
+class StressError(EmuError):
     """Something that must not happen has happened; the message says what, and when."""
 
 
@@ -153,7 +153,7 @@ class Stress:
     def _run(self, *, calls: int | None = None, until: Callable[[], bool] | None = None) -> None:
         report = self.machine.run(calls=calls, until=until)
         if not report.ok:
-            raise StressError(_told(report))
+            raise StressError("\n".join(report.lines()))
 
     def _quiet(self) -> None:
         """Run until nothing is asked for and no transition is under way."""
@@ -173,7 +173,3 @@ class Stress:
         for name in sorted(self.machine.livepatch.loaded()):
             self._unload(name)
         self._quiet()
-
-
-def _told(report: StopReport) -> str:
-    return "\n".join(report.lines())
