@@ -56,7 +56,7 @@ class CallTables:
         self._write(table, rows)
         self._work = (table, table + CALL_ENTRY.size * len(rows))
         for task in self._tasks[: self._first_spare]:  # those that were spawned have calls of their own
-            if task.kind in ("kthread", "user") and task.comm != "klp_driver":
+            if task.kind in ("kthread", "user") and not task.is_driver:
                 start, end, cursor = self.work_of(task)
                 for member, value in (("work_end", end), ("work", start), ("work_cursor", cursor)):
                     self._memory.store(task.struct + TASK.offset(member), value)
@@ -72,7 +72,7 @@ class CallTables:
 
     def work_of(self, task: Task) -> tuple[int, int, int]:
         """Return start and end of what a task calls, and where in it it begins: spread by its name."""
-        if task.comm == "klp_driver":
+        if task.is_driver:
             return self.driver_call, self.driver_call + CALL_ENTRY.size, self.driver_call
         start, end = self._work
         entries = max((end - start) // CALL_ENTRY.size, 1)

@@ -55,7 +55,7 @@ class GracePeriods:
         return [
             self._changes(task.struct + TASK.offset("nvcsw"), f"{task.comm} (pid {task.pid})")
             for task in self._tasks
-            if task.kind != "idle" and task.comm != "klp_driver"
+            if task.kind != "idle" and not task.is_driver
             if engine.memory.load(task.struct + state) == running and task.struct not in current
         ]
 

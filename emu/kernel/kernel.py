@@ -17,7 +17,7 @@ from emu.kernel.guest import Guest
 from emu.kernel.heap import Heap
 from emu.kernel.installer import PATCHING_CPU, Installer
 from emu.kernel.tasklist import TasklistLock
-from emu.kernel.tasks import Task, create_spare, create_task, link_ring, percpu_address
+from emu.kernel.tasks import DRIVER, Task, create_spare, create_task, link_ring, percpu_address
 from emu.kernel.unwind import Unwinder
 from emu.machine import state as s
 from emu.machine.access import record_event
@@ -114,7 +114,7 @@ class Kernel:
         self.unwinder = Unwinder(port, self.engine.memory)
         self.heap = Heap(self.engine)
         self.percpu = [percpu_address(cpu) for cpu in range(cpus)]
-        driver = self._task_called("klp_driver")
+        driver = self._driver()
         self.installer = Installer(
             self.engine, percpu=self.percpu, gate=image.address("klp_driver_gate"), driver=driver.struct,
             log=self.printk, event=self.event,
@@ -139,8 +139,8 @@ class Kernel:
 
     # --- setting up -----------------------------------------------------------------------------
 
-    def _task_called(self, comm: str) -> Task:
-        return next(task for task in self.tasks if task.comm == comm)
+    def _driver(self) -> Task:
+        return next(task for task in self.tasks if task.is_driver)
 
     def _plan_tasks(self, workers: int, users: int, spares: int) -> list[Task]:
         image, tasks = self.image, []
@@ -154,7 +154,7 @@ class Kernel:
                 Task(index=index, pid=pid, comm=comm, cpu=cpu, kind=kind, entry=image.address(entry))
             )
 
-        add("klp_driver", PATCHING_CPU, "kthread", "klp_driver")
+        add(DRIVER, PATCHING_CPU, "kthread", DRIVER)
         for cpu in range(self.cpus):
             for number in range(workers):
                 add(f"worker/{cpu}.{number}", cpu, "kthread", "worker")
@@ -289,7 +289,7 @@ class Kernel:
         first = self.image.address("ret_to_user_first" if user else "ret_from_fork")
         work = self.call_tables.fill_spare(task, whole)
         create_task(self.engine.memory, self.port, task, first=first, work=work)
-        parent = self._task_called("klp_driver")  # copied together, as klp_copy_process has it
+        parent = self._driver()  # copied together, as klp_copy_process has it
         for member in ("flags", "patch_state"):
             self.engine.memory.store(task.struct + TASK.offset(member), self.task_field(parent, member))
         self._enter(task)

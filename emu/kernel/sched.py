@@ -63,7 +63,7 @@ class Sched:
         """Whether some CPU runs it now, other than as the caller: task_curr."""
         address = self._percpu[task.cpu] + PERCPU.offset("current_task")
         current = self._engine.memory.load(address) == task.struct
-        return current and task.comm != "klp_driver"
+        return current and not task.is_driver
 
     def stack(self, task: Task) -> list[int] | int:
         """Return its call stack, newest first, or -EINVAL: stack_trace_save_tsk_reliable."""

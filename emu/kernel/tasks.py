@@ -12,6 +12,11 @@ from emu.machine.memory import Memory
 from emu.structs import CONSTANTS, PERCPU, TASK
 from emu.units import unsigned64
 
+DRIVER = "klp_driver"
+"""Name of the patching task, and of its routine."""
+ON_GATE = frozenset({CONSTANTS["TASK_ON_GATE"], CONSTANTS["TASK_ON_GATE_INTR"]})
+"""States of a task that sleeps until the word that its ``gate`` points to is set."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
@@ -32,6 +37,11 @@ class Task:
     cpu: int
     kind: str
     entry: int = 0
+
+    @property
+    def is_driver(self) -> bool:
+        """Whether it is the patching task."""
+        return self.comm == DRIVER
 
     @property
     def struct(self) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from emu.analysis import audit
 from emu.analysis.names import version_name, version_names
+from emu.kernel.tasks import ON_GATE
 from emu.lab.report import StopReport
 from emu.structs import CONSTANTS
 from emu.trace.run import Run
@@ -29,16 +30,12 @@ _IN_OPERATION = (
 )  # fmt: skip
 _POKED_SHOWN = 4
 _SWITCHES_SHOWN = 3
+_ASLEEP = [CONSTANTS["TASK_TIMED"], *ON_GATE]
 _STATES = {
-    value: words
-    for words, value in (
-        ("preempted", CONSTANTS["TASK_RUNNING"]), ("asleep", CONSTANTS["TASK_TIMED"]),
-        ("asleep", CONSTANTS["TASK_ON_GATE"]), ("asleep", CONSTANTS["TASK_ON_GATE_INTR"]),
-        ("dead", CONSTANTS["TASK_DEAD"]),
-    )
-}  # fmt: skip
-
-_ASLEEP = [state for state, words in _STATES.items() if words == "asleep"]
+    CONSTANTS["TASK_RUNNING"]: "preempted",
+    CONSTANTS["TASK_DEAD"]: "dead",
+    **dict.fromkeys(_ASLEEP, "asleep"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.kernel import Kernel
 from emu.kernel.sched import HZ, Sched
-from emu.kernel.tasks import Task
+from emu.kernel.tasks import ON_GATE, Task
 from emu.lab.forks import Fork, Forks
-from emu.livepatch import Livepatch
-from emu.livepatch.stack_check import klp_check_stack
-from emu.livepatch.transition import PatchState
+from emu.livepatch import Livepatch, PatchState, klp_check_stack
 from emu.structs import CONSTANTS
 
 _PENDING = CONSTANTS["TIF_PATCH_PENDING"]
@@ -134,7 +132,7 @@ class WhyStuck:
         if running:
             return "runs"
         state = self._kernel.task_field(task, "state")
-        if state in (CONSTANTS["TASK_ON_GATE"], CONSTANTS["TASK_ON_GATE_INTR"]):
+        if state in ON_GATE:
             gate = self._kallsyms.with_offset(self._kernel.task_field(task, "gate"))
             how = "interruptibly " if state == CONSTANTS["TASK_ON_GATE_INTR"] else ""
             return f"sleeps {how}until {gate} is set"

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from emu.errors import EmuError
 from emu.kernel.errno import EEXIST
 from emu.kernel.sched import HZ
-from emu.kernel.tasks import Task
+from emu.kernel.tasks import ON_GATE, Task
 from emu.lab.machine import Machine
 from emu.lab.report import GuestStoppedError
-from emu.structs import CALL_ENTRY, CONSTANTS
+from emu.structs import CALL_ENTRY
 
 _CALL_ROW = 1  # of a process's table; row 0 waits for the request to make that call
 _MOST_SECONDS = 60.0
@@ -151,8 +151,7 @@ class Userland:
     def sleeps_on_gate(self, task: Task) -> int:
         """Return the address of the word that a task sleeps on, 0 if it doesn't."""
         kernel = self.machine.kernel
-        asleep = (CONSTANTS["TASK_ON_GATE"], CONSTANTS["TASK_ON_GATE_INTR"])
-        return kernel.task_field(task, "gate") if kernel.task_field(task, "state") in asleep else 0
+        return kernel.task_field(task, "gate") if kernel.task_field(task, "state") in ON_GATE else 0
 
     # --- running --------------------------------------------------------------------------------
 

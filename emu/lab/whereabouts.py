@@ -55,7 +55,7 @@ class Whereabouts:
     def is_at_work(self, cpu: int) -> bool:
         """Tell whether the CPU runs a task other than its idle task and the installer's."""
         task = self.task(cpu)
-        return task.kind != "idle" and task.comm != "klp_driver"
+        return task.kind != "idle" and not task.is_driver
 
     def of_cpu(self, cpu: int) -> str:
         """Return one line: where the CPU is, and why it may stay there."""
@@ -84,7 +84,7 @@ class Whereabouts:
 
     def call_of(self, task: Task) -> np.void | None:
         """Return the ``call_entry`` of the call that a task makes, the one before its cursor, or None."""
-        if task.kind == "idle" or task.comm == "klp_driver":
+        if task.kind == "idle" or task.is_driver:
             return None
         start, end = (self._kernel.task_field(task, member) for member in ("work", "work_end"))
         entry = self._kernel.task_field(task, "work_cursor") - CALL_ENTRY.size
