@@ -31,15 +31,13 @@ from emu.lab.faults import Faults
 from emu.lab.files import Files
 from emu.lab.forks import Forks
 from emu.lab.ftrace_users import FtraceUsers
-from emu.lab.late_module import late_work
-from emu.lab.module_work import ModuleWork
+from emu.lab.helper_modules import helper_works
 from emu.lab.modules import ModuleLoader
 from emu.lab.patching import TRANSITION_WORK, Patching
 from emu.lab.patience import Patience, TransitionPatience
 from emu.lab.recording import Recording
 from emu.lab.report import NORMAL, GuestStoppedError, Reporter, StopReport, stuck_report
 from emu.lab.scenario import FETCHES, SCHEDULES, Scenario
-from emu.lab.shadow_user import shadow_user
 from emu.lab.stuck import Stuck, WhyStuck
 from emu.lab.symbols import SymbolBook
 from emu.lab.tracing import Tracing
@@ -154,8 +152,7 @@ class Machine:
         self.loader.klp_module_going = klp.objects.klp_module_going
         self.symbols = SymbolBook(kernel.image)
         self.ftrace_users = FtraceUsers(
-            kernel, self.ftrace, self.modules, self.loader, text=trampolines,
-            modified_column=like.modified_column,
+            kernel, self.ftrace, self.modules, text=trampolines, modified_column=like.modified_column
         )  # fmt: skip
         trees = (
             Sysfs(kernel.guest, klp.core, klp.transition, flavour=like),
@@ -167,10 +164,11 @@ class Machine:
             kernel, klp, self.loader, kallsyms=self.kallsyms, sites=self.ftrace.sites, symbols=self.symbols
         )
         self.loader.klp_module_coming = self.livepatch.module_coming
-        self.loader.works["late"] = late_work(kernel.guest, self.loader, patch_name=self.livepatch.name_of)
-        self.loader.works["shadow_user"] = ModuleWork(
-            init=lambda _parameters: shadow_user(klp.shadow, kernel.guest), exit=lambda: None
-        )
+        self.loader.module_going = self.ftrace_users.kprobes.module_going
+        self.loader.works = helper_works(
+            kernel.guest, self.loader, ftrace=self.ftrace, kprobes=self.ftrace_users.kprobes,
+            shadow=klp.shadow, patch_name=self.livepatch.name_of,
+        )  # fmt: skip
         self.tracing = Tracing(kernel, self.ftrace)
         whereabouts = Whereabouts(kernel, self.kallsyms)
         self.forks = Forks(kernel, whereabouts)

@@ -61,6 +61,9 @@ class ModuleLoader:
         manifest: may be exchanged for one that has more modules.
         data: where modules' data is.
         on_module: told of each module that appears, before any CPU can call it.
+        apply_relocations, klp_module_coming, klp_module_going: livepatch's part.
+        module_going: the notifier of a module that goes, called before livepatch's.
+        works: what modules do when they are loaded and unloaded, by name.
     """
 
     def __init__(
@@ -81,8 +84,8 @@ class ModuleLoader:
         self.apply_relocations: Callable[[Module], int] = lambda _module: 0
         self.klp_module_coming: Callable[[Module], int] = lambda _module: 0
         self.klp_module_going: Callable[[Module], None] = lambda _module: None
-        self.works: dict[str, ModuleWork] = {}
-        """What modules do when they are loaded and unloaded, by name."""
+        self.module_going: Callable[[Module], None] = lambda _module: None
+        self.works: Mapping[str, ModuleWork] = {}
         self._loaded: dict[str, Loaded] = {}
         self._read: dict[tuple[int, tuple[tuple[str, int], ...]], tuple[CodeSource, Code]] = {}
 
@@ -170,11 +173,11 @@ class ModuleLoader:
         module = self._module(name)
         ret = self.apply_relocations(module) or self.klp_module_coming(module)
         if not ret:
-            ret = self._work_of(name).init(parameters)
+            ret = self.works.get(name, NO_WORK).init(parameters)
             if ret:
                 module.state = ModuleState.GOING
                 self._kernel.guest.synchronize_rcu("a module whose init failed")
-                self.klp_module_going(module)
+                self._going(module)
         if ret:
             self.forget(name)
             return ret
@@ -182,8 +185,9 @@ class ModuleLoader:
         self.offer_calls()
         return 0
 
-    def _work_of(self, name: str) -> ModuleWork:
-        return self.works.get(name, NO_WORK)
+    def _going(self, module: Module) -> None:
+        self.module_going(module)  # in this order. Source: kernel/module/main.c, delete_module (6.1)
+        self.klp_module_going(module)
 
     def _module(self, name: str) -> Module:
         module = self._modules.find(name)
@@ -194,9 +198,7 @@ class ModuleLoader:
         self, name: str, code: Code, constants: Mapping[str, int], foreign: Mapping[str, Foreign]
     ) -> int:
         """Place a patch module, live at once: 0, or what `place` returns."""
-        ret = self.place(
-            name, code, area=self._near, constants=constants, foreign=foreign, livepatch=True
-        )  # fmt: skip
+        ret = self.place(name, code, area=self._near, constants=constants, foreign=foreign, livepatch=True)
         if not ret:
             self._module(name).state = ModuleState.LIVE
         return ret
@@ -342,8 +344,8 @@ class ModuleLoader:
             module.state = ModuleState.LIVE
             self.offer_calls()
             return -EBUSY
-        self._work_of(name).exit()
-        self.klp_module_going(module)
+        self.works.get(name, NO_WORK).exit()
+        self._going(module)
         self.forget(name)
         return 0
 

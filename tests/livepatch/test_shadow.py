@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from emu.arch import PORTS
 from emu.kernel.errno import EINVAL, ENOMEM
-from emu.lab.shadow_user import shadow_user
+from emu.lab.helper_modules.shadow_user import shadow_user
 from emu.livepatch import Shadow
 from emu.livepatch.shadow import HASH_BITS
 from emu.machine.operations import OpKind

@@ -1,4 +1,4 @@
-"""What the reference's helper module `shadow_user` does when it is loaded, as work of the patching CPU."""
+"""What the helper module ``shadow_user`` does when it is loaded, as work of the patching CPU."""
 
 from __future__ import annotations
 

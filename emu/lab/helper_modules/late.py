@@ -1,4 +1,4 @@
-"""What the reference's helper module ``late`` does when it is loaded and unloaded."""
+"""What the helper module ``late`` does when it is loaded and unloaded."""
 
 from __future__ import annotations
 
