@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib.resources import files
 
 import numpy as np
 
 from emu.arch.port import Port
+from emu.arch.registry import port_named
 from emu.build.asm.assembler import Symbol, Unit, assemble
 from emu.build.assembly_files import check_exchanged, read_units
 from emu.build.contents import Manifest
@@ -90,25 +92,35 @@ def port_equates(port: Port) -> dict[str, int]:
 def build_kernel(port: Port, manifest: Manifest) -> Image:
     """Assemble the kernel that ``manifest`` describes and place it by the memory map.
 
+    An image is never changed, so kernels of the same variables and sources are one and the same.
+
     Raises:
         EmuError: a source does not exist or is not assemblable, or something does not fit.
     """
-    variables_at = KERNEL_DATA.base + ENGINE_RESERVED
-    variables, table_at = _place_variables(manifest.variables, variables_at)
+    given = manifest.name, tuple(manifest.variables.items()), tuple(manifest.sources.items())
+    return _build_kernel(port.name, *given)
+
+
+@lru_cache(maxsize=16)
+def _build_kernel(
+    arch: str, name: str, sizes: tuple[tuple[str, int], ...], exchanged: tuple[tuple[str, str], ...]
+) -> Image:
+    port = port_named(arch)
+    variables, table_at = _place_variables(dict(sizes), KERNEL_DATA.base + ENGINE_RESERVED)
     if table_at + _ROOM_BEHIND > KERNEL_DATA.end:
-        raise ImageTooLargeError(manifest.name, KERNEL_DATA, table_at - KERNEL_DATA.base)
+        raise ImageTooLargeError(name, KERNEL_DATA, table_at - KERNEL_DATA.base)
     equates = port_equates(port) | {name: symbol.address for name, symbol in variables.items()}
     order = (files("emu") / "asm" / port.name / "order.txt").read_text(encoding="utf-8").split()
     user = assemble(port, read_units(port, "user"), base=USER_TEXT.base, equates=equates)
     equates |= {name: symbol.address for name, symbol in user.symbols.items()}
-    check_exchanged(port, manifest.sources)
-    units = read_units(port, "", order, exchanged=manifest.sources)
+    check_exchanged(port, dict(exchanged))
+    units = read_units(port, "", order, exchanged=dict(exchanged))
     kernel = assemble(port, units, base=KERNEL_TEXT.base, equates=equates)
     if len(kernel.code) > KERNEL_TEXT.size:
-        raise ImageTooLargeError(manifest.name, KERNEL_TEXT, len(kernel.code))
+        raise ImageTooLargeError(name, KERNEL_TEXT, len(kernel.code))
     sites = site_addresses(kernel.symbols)
     return Image(
-        name=manifest.name,
+        name=name,
         text=((kernel.base, kernel.code), (user.base, user.code)),
         data=((table_at, site_table(sites.values())),),
         symbols=kernel.symbols | user.symbols | variables,

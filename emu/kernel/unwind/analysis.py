@@ -7,9 +7,9 @@ instruction finds the frame, and trust nothing where paths disagree.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from emu.build.decode import Instruction, decode_writes
 from emu.kernel.unwind.effect import Effect, Flow, carry_out
@@ -30,10 +30,10 @@ class Group:
         warns: addresses of traps behind which the kernel goes on.
     """
 
-    functions: Sequence[tuple[Function, bytes]]
-    called_inside: AbstractSet[int]
-    savers: AbstractSet[int]
-    warns: AbstractSet[int]
+    functions: tuple[tuple[Function, bytes], ...]
+    called_inside: frozenset[int]
+    savers: frozenset[int]
+    warns: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,9 @@ class Analysis:
     behind_calls: dict[int, State] = field(default_factory=dict)
 
 
+@lru_cache(maxsize=4096)
 def analyse(rules: Rules, group: Group) -> Analysis:
-    """Return what is known of a group.
+    """Return what is known of a group; nobody may change it.
 
     A stack pointer that comes from memory is at first nowhere in the frame. If every return that it reaches
     needs it at one and the same place, that is where it is, and the walk is made again.

@@ -33,7 +33,7 @@ class Entry(Enum):
     """With what matters in system registers: nothing to be found yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rules:
     """One port.
 

@@ -115,10 +115,10 @@ class BuiltText:
         return analyse(
             self._rules,
             Group(
-                functions=[(function, functions.code(function)) for function in members],
-                called_inside={at for at in functions.inner_calls if functions.at(at) in members},
+                functions=tuple((function, functions.code(function)) for function in members),
+                called_inside=frozenset(at for at in functions.inner_calls if functions.at(at) in members),
                 savers=self._savers,
-                warns=self._warns,
+                warns=frozenset(self._warns),
             ),
         )
 
