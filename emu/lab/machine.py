@@ -8,7 +8,6 @@ from pathlib import Path
 from types import TracebackType
 
 from emu.arch import port_named
-from emu.arch.tracing import Poke
 from emu.build.code_source import GivenCode, code_source
 from emu.build.contents import Call, Manifest, ModuleSource, PatchSource
 from emu.build.image import build_kernel
@@ -34,22 +33,19 @@ from emu.lab.ftrace_users import FtraceUsers
 from emu.lab.helper_modules import helper_works
 from emu.lab.modules import ModuleLoader
 from emu.lab.patching import TRANSITION_WORK, Patching
-from emu.lab.patience import Patience, TransitionPatience
 from emu.lab.recording import Recording
-from emu.lab.report import NORMAL, GuestStoppedError, Reporter, StopReport, stuck_report
+from emu.lab.report import GuestStoppedError, Reporter, StopReport
+from emu.lab.runner import Runner
 from emu.lab.scenario import FETCHES, SCHEDULES, Scenario
 from emu.lab.stuck import Stuck, WhyStuck
 from emu.lab.symbols import SymbolBook
 from emu.lab.tracing import Tracing
+from emu.lab.trampoline_text import TrampolineText
 from emu.lab.whereabouts import Whereabouts
 from emu.lab.wrong_results import WrongResults
 from emu.livepatch import Livepatch, Procfs, Sysfs, flavour_named
-from emu.machine.engine import UNLIMITED
-from emu.machine.memory import GuestAddressError
-from emu.machine.state import Stop
 from emu.structs import PERCPU
 from emu.trace.run import Run
-from emu.trace.schema import EventKind
 
 
 class Machine:
@@ -124,12 +120,10 @@ class Machine:
         self.kallsyms.add(None, kernel_symbols(kernel.image, None))
         trampolines = TextArea(kernel.engine, TRAMPOLINES)
         near, far = TextArea(kernel.engine, MODULES), TextArea(kernel.engine, FAR_MODULES)
-        self.text_areas = (trampolines, near, far)
+        self.text_areas, trampoline_text = (trampolines, near, far), TrampolineText(kernel, trampolines)
         self.ftrace = Ftrace(
             kernel.guest, self.kallsyms, self.modules, Rcu(kernel.guest),
-            text_alloc=lambda size: self._trampoline(trampolines, size),
-            text_free=lambda address: self._free_trampoline(trampolines, address),
-            call_ops=call_ops,
+            text_alloc=trampoline_text.allocate, text_free=trampoline_text.free, call_ops=call_ops,
         )  # fmt: skip
         ret = self.ftrace.ftrace_init(kernel.mcount_locations(kernel.image))
         assert ret == 0, "the kernel's own sites are what its table says"
@@ -176,7 +170,6 @@ class Machine:
         faults = Faults(
             kernel, whereabouts, text=[trampolines, near, far], data=[kernel.heap, self.loader.data]
         )
-        self._reporter = Reporter(kernel, whereabouts, faults)
         kernel.installer.dropped = known_steps((*drop, *flaw.drop), port)
         self.recording = recording = Recording(
             kernel, self.kallsyms, self.symbols, scenario=self.scenario, patches=self.livepatch.table,
@@ -184,9 +177,13 @@ class Machine:
         )  # fmt: skip
         self.loader.on_module, self.livepatch.on_patch = recording.add_module, recording.publish
         kernel.on_task = recording.publish_tasks
-        self.ftrace.trampolines.on_plt = self._note_plt
-        self.ftrace.trampolines.on_trampoline = self._note_trampoline
+        trampoline_text.follow(self.ftrace, recording)
         self.wrong_results = WrongResults(kernel, whereabouts, self.symbols, recording)
+        self.runner = Runner(
+            kernel, self.scenario, transition=self.livepatch.transition, why_stuck=self._why_stuck,
+            reporter=Reporter(kernel, whereabouts, faults), watchers=(self.wrong_results, self.forks),
+            on_stop=recording.flush,
+        )  # fmt: skip
         self.stopped: StopReport | None = None
 
     def _timing(self) -> Timing:
@@ -211,27 +208,6 @@ class Machine:
             EmuError: it can't be written to, or holds something else.
         """
         self.recording.move_to(Path(directory))
-
-    def _trampoline(self, area: TextArea, size: int) -> int:
-        address = area.allocate(size)
-        if address:
-            self.kernel.watch_trampoline(address)
-            self.kernel.event(EventKind.ALLOC, address, size)
-        return address
-
-    def _free_trampoline(self, area: TextArea, address: int) -> None:
-        self.kernel.unwinder.remove_text(address)
-        area.free(address)
-        self.kernel.event(EventKind.FREE, address)
-
-    def _note_trampoline(self, address: int, code: bytes, template: int, ops: int) -> None:
-        self.kernel.unwinder.add_text("ftrace_trampoline", address, code, template=template)
-        self.recording.add_trampoline(address, code, template, ops)
-
-    def _note_plt(self, module: str, entries: Sequence[Poke], targets: Sequence[int]) -> None:
-        for entry in entries:
-            self.kernel.unwinder.add_text("ftrace_plt", entry.address, entry.data)
-        self.recording.add_plt(module, entries, targets)
 
     # --- running ------------------------------------------------------------------------------
 
@@ -261,58 +237,7 @@ class Machine:
         """
         if calls is None and until is None and instructions is None and cycles is None:
             raise ValueError("say how far to run: calls, until, instructions or cycles")
-        engine = self.kernel.engine
-        target = UNLIMITED if calls is None else self.calls_done + calls
-        budget = UNLIMITED if instructions is None else engine.instructions() + instructions
-        deadline = UNLIMITED if cycles is None else self.furthest_clock() + cycles
-        bounded = instructions is not None or cycles is not None
-        waits = not bounded and calls is None
-        patience = Patience(self.kernel, calls=calls is not None, tick=self.scenario.tick)
-        transition = TransitionPatience(
-            self.kernel.installer.jiffies, self.livepatch.transition, seconds=self.scenario.patience
-        )
-        with self.wrong_results.watched(), self.forks.watched():
-            while until is None or not until():
-                look = min(budget, patience.next_look())
-                reason = engine.run(calls=target, instructions=look, cycles=deadline)
-                if reason is Stop.STEP:
-                    patience.step()
-                    try:
-                        self.kernel.installer.step()
-                    except GuestAddressError as error:
-                        return self._stop(Stop.FAULT, broken=error)
-                    if waits and self.kernel.installer.idle and transition.is_out():
-                        return self._stop(Stop.INSTRUCTIONS, stuck=self.why_stuck())
-                elif reason is Stop.BREAK and self.wrong_results.is_here():
-                    self.wrong_results.note()
-                elif reason is Stop.BREAK and self.forks.is_here():
-                    self.forks.note()
-                elif reason is not Stop.INSTRUCTIONS:
-                    return self._stop(reason, asked=reason is Stop.CYCLES)
-                elif engine.instructions() >= budget:
-                    return self._stop(reason, asked=True)
-                elif patience.is_out() and not bounded:
-                    return self._stop(reason, nowhere_for=patience.passed())
-            return self._stop(Stop.BREAK)
-
-    def _stop(
-        self,
-        reason: Stop,
-        *,
-        asked: bool = False,
-        nowhere_for: int = 0,
-        broken: GuestAddressError | None = None,
-        stuck: Stuck | None = None,
-    ) -> StopReport:
-        self.recording.flush()
-        if reason in NORMAL or asked:
-            self.stopped = StopReport(reason=reason, ok=True)
-        elif stuck is not None:
-            self.stopped = stuck_report(stuck, seconds=self.scenario.patience)
-        elif broken is not None:
-            self.stopped = self._reporter.broken_structure(broken)
-        else:
-            self.stopped = self._reporter.report(reason, nowhere_for=nowhere_for)
+        self.stopped = self.runner.run(calls=calls, until=until, instructions=instructions, cycles=cycles)
         return self.stopped
 
     def wait(self, job: Job[int]) -> int:

@@ -150,7 +150,7 @@ class Lockstep:
             elif reason is until:
                 return
             elif reason is not Stop.BREAK:
-                raise GuestWentWrongError(self.machine._stop(reason))
+                raise GuestWentWrongError(self.machine.runner.explain(reason))
 
     def step(self, cpu: int) -> None:
         """Let ``cpu`` run one instruction; if that asks for an operation, play it."""
@@ -177,7 +177,7 @@ class Lockstep:
         if reason is Stop.STEP:
             self.kernel.installer.step()
         elif reason is not Stop.INSTRUCTIONS:
-            raise GuestWentWrongError(self.machine._stop(reason))
+            raise GuestWentWrongError(self.machine.runner.explain(reason))
 
     def answer_sync(self) -> None:
         """Let CPU1 take the sync interrupt, if it can now, and come back to where it is."""

@@ -45,7 +45,7 @@ class Bursts:
                 operations += 1
                 self.engine.script(turns[1:])
                 reason = self.engine.run()
-            assert reason is Stop.SCRIPT, self.machine._stop(reason).lines()
+            assert reason is Stop.SCRIPT, self.machine.runner.explain(reason).lines()
         raise AssertionError(f"waits in {installer.waiting_for!r} for {installer.unmet()} for ever")
 
     def settle(self) -> None:
