@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.resources import files
 
 from emu.errors import UnknownNameError
 from emu.lab.scenario import Scenario, load_scenario, parse_scenario
+from emu.lab.shipped import shipped_names, shipped_text
 
 PREFIX = "incident:"
 FIXED = "fixed"
@@ -15,9 +15,7 @@ FIXED = "fixed"
 
 def incident_names() -> list[str]:
     """Return the names of the incidents, sorted."""
-    root = files("emu") / "images" / "incidents"
-    names = (entry.name for entry in root.iterdir())
-    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+    return shipped_names("incidents")
 
 
 def load_incident(name: str) -> Scenario:
@@ -28,8 +26,7 @@ def load_incident(name: str) -> Scenario:
     """
     if name not in incident_names():
         raise UnknownNameError("incident", name, incident_names())
-    path = files("emu") / "images" / "incidents" / f"{name}.toml"
-    return parse_scenario(path.read_text(encoding="utf-8"), origin=f"incident {name}")
+    return parse_scenario(shipped_text("incidents", name), origin=f"incident {name}")
 
 
 def fixed(scenario: Scenario) -> Scenario:

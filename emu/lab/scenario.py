@@ -8,7 +8,6 @@ import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from emu.errors import UnknownNameError, suggestion
 from emu.kernel.installer import PATCHING_CPU
 from emu.lab.defects import DEFECTS
 from emu.lab.scenario_error import ScenarioError
+from emu.lab.shipped import shipped_names, shipped_text
 from emu.lab.step import Step, parse_step
 from emu.lab.task_source import TaskSource, cpu_numbers, parse_tasks, spare_slots
 from emu.machine.state import Fetch, Schedule
@@ -311,9 +311,7 @@ def _missing(path: Path) -> str:
 
 def scenario_names() -> list[str]:
     """Return the names of the scenarios that ship with klpemu, sorted."""
-    root = files("emu") / "images" / "scenarios"
-    names = (entry.name for entry in root.iterdir())
-    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+    return shipped_names("scenarios")
 
 
 def load_scenario(name: str) -> Scenario:
@@ -324,8 +322,7 @@ def load_scenario(name: str) -> Scenario:
         UnknownNameError: there is neither a scenario nor a file of that name.
     """
     if name in scenario_names():
-        path = files("emu") / "images" / "scenarios" / f"{name}.toml"
-        return parse_scenario(path.read_text(encoding="utf-8"), origin=f"scenario {name}")
+        return parse_scenario(shipped_text("scenarios", name), origin=f"scenario {name}")
     path = Path(name)
     if path.suffix != ".toml" and not path.exists():
         raise UnknownNameError("scenario", name, [*scenario_names(), "or a .toml file"])
