@@ -17,6 +17,10 @@ _MOST_SECONDS = 60.0
 """Seconds of the guest after which a wait that has no end of its own is given up."""
 
 
+SETTLING = 4
+"""Timer ticks within which a task that was told something gets to where it sleeps or loops. # assumed"""
+
+
 class NoEndError(EmuError):
     """Something in the guest takes too long."""
 
@@ -146,7 +150,7 @@ class Userland:
 
     def settle(self) -> None:
         """Run until every task that was told something has got as far as it can: all asleep or in a loop."""
-        self.sleep(4 / HZ)
+        self.sleep(SETTLING / HZ)
 
     def sleeps_on_gate(self, task: Task) -> int:
         """Return the address of the word that a task sleeps on, 0 if it doesn't."""

@@ -121,7 +121,9 @@ class Observer:
         return _by_name(both[0]), _by_name(ours)
 
     def _function(self, step: Step, key: str, real: Mapping[str, object]) -> Pair:
-        function = self._plan.function_at(step, real) if key == "function" else self._full_name(key)
+        function = (
+            self._plan.function_at(step, real) if key == "function" else self._session.full_name(key) or key
+        )
         code, way = self._looks.site(function)
         target = real.get("call_target")
         if target is None:
@@ -132,10 +134,6 @@ class Observer:
         if not self._looks.has_trampolines:
             return "calls", "calls" if way else "calls nothing"
         return f"calls {self._real_way(step, str(target))}", f"calls {way}"
-
-    def _full_name(self, short: str) -> str:
-        names = (short, f"vic_{short}", f"late_{short}", f"{short}_proc_show")
-        return next((name for name in names if self._session.find(name)), short)
 
     def _real_way(self, step: Step, target: str) -> str:
         lines = step.observed.get("enabled_functions")

@@ -14,6 +14,8 @@ DRIVER = "driver"
 """The process that runs the steps."""
 FREE = "free"
 """The process that is meant by "another task"."""
+GATES = 16
+"""Gates of viccore. Source: our own helper module."""
 
 
 class Plan:
@@ -79,7 +81,7 @@ class Plan:
             if number > step.number and sentence.kind == "gate" and sentence.parts["how"] == "open"
             for gate in listed(sentence.parts["gates"])
         ]
-        free = [gate for gate in (*later, *range(16)) if gate not in taken | opened]
+        free = [gate for gate in (*later, *range(GATES)) if gate not in taken | opened]
         return int(free[0])
 
     # --- functions by address -------------------------------------------------------------------

@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from emu.kernel.errno import ENOENT, error_name
+from emu.kernel.sched import HZ
 from emu.kernel.tasks import Task
 from emu.lab.machine import Machine
-from emu.lab.replay.plan import DRIVER, THREAD_PREFIX
+from emu.lab.replay.plan import DRIVER, GATES, THREAD_PREFIX
 from emu.lab.reply_words import spelled_reply
-from emu.lab.userland import Process, Userland
+from emu.lab.userland import SETTLING, Process, Userland
 from emu.structs import CALL_ENTRY, CONSTANTS
 
-GATES = 16
 _COUNT_ARGUMENT = 5
 """What vic_count is called with."""
 _NAP = 3
 """Ticks that a looping kernel thread sleeps between two calls. # assumed: the record does not tell"""
 _BUSY_CPU = 1
 """Where those tasks run that sleep, loop and compute; others run on the patching CPU."""
-_PATIENCE = 1.0
-"""Seconds of the guest that a call may take which nothing holds up."""
+_PATIENCE = HZ
+"""Ticks that a call may take which nothing holds up: a second. # assumed: the record does not tell"""
 _GATED = ("vic_wait", "vic_outer", "vic_pair", "vic_spin", "vic_gate_wait")
 
 
@@ -110,9 +110,13 @@ class Session:
 
     def reply(self, short: str) -> str:
         """Return what the function called ``short`` replies to an ordinary task, or -ENOENT."""
-        names = [short, f"vic_{short}", f"late_{short}", f"{short}_proc_show"]
-        function = next((name for name in names if self.find(name)), "")
+        function = self.full_name(short)
         return self.ask(self._driver, function) if function else error_name(-ENOENT)
+
+    def full_name(self, short: str) -> str:
+        """Return the name of the function that a record calls ``short``, "" if it is not there."""
+        names = (short, f"vic_{short}", f"late_{short}", f"{short}_proc_show")
+        return next((name for name in names if self.find(name)), "")
 
     def ask(self, caller: Caller, function: str, gate: int = 0) -> str:
         """Have a process call a function, and return its reply."""
@@ -133,10 +137,10 @@ class Session:
 
     def finish(self, caller: Caller) -> str:
         """Run until a call of a process has returned, and return its reply; empty if it does not return."""
-        waited = 0.0
+        waited = 0
         while caller.process.result() is None and waited < _PATIENCE:
             self.shell.settle()
-            waited += 0.04
+            waited += SETTLING
         result = caller.process.result()
         return "" if result is None else self.spelled(caller.function, result)
 

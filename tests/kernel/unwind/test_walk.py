@@ -13,7 +13,7 @@ from emu.kernel.unwind.state import PC, Kind
 from emu.kernel.unwind.walk import Goes, Stack
 
 LOW, HIGH = 0x1000, 0x2000
-FUNCTION, CALLER, BOTTOM, LOST = 1, 2, 3, 4
+FUNCTION, CALLER, BOTTOM = 1, 2, 3
 
 
 def way(kind: Kind = Kind.CALL, base: str = "sp", offset: int = 0x10, **places: int | str) -> Row:
