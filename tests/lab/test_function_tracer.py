@@ -14,11 +14,6 @@ from tests.lab.users import SETUPS, TRACING, Users
 ALL = "#### all functions enabled ####\n"
 
 
-@pytest.fixture(params=SETUPS)
-def users(request: pytest.FixtureRequest) -> Users:
-    return Users(request.param)
-
-
 def start(users: Users, *functions: str) -> None:
     """Let functions be traced."""
     for function in functions:

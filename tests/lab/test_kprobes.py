@@ -6,34 +6,9 @@ import numpy as np
 import pytest
 
 from emu.build.decode import decode
-from emu.kernel.errno import EBUSY, EEXIST, EILSEQ, EINVAL, ENOENT, ENOMEM
+from emu.kernel.errno import EBUSY, EINVAL
 from emu.structs import CONSTANTS, KPROBE
 from tests.lab.users import KPROBES, SETUPS, Users
-
-
-@pytest.fixture(params=SETUPS)
-def users(request: pytest.FixtureRequest) -> Users:
-    return Users(request.param)
-
-
-@pytest.fixture(params=SETUPS)
-def on_ftrace(request: pytest.FixtureRequest) -> Users:
-    """A machine on which kprobes at entries are taken by ftrace; in Linux arm64 has none of those."""
-    users = Users(request.param)
-    users.users.kprobes.on_ftrace = True
-    return users
-
-
-def hits(users: Users) -> tuple[int, int]:
-    """Return how often kp_pre and kp_post were called."""
-    at = users.machine.loader.image("kp_user").address("kp_hits")
-    pre, post = (users.machine.kernel.engine.memory.load(at + offset) for offset in (0, 8))
-    return pre, post
-
-
-def run_until_hit(users: Users, post: int) -> bool:
-    """Run until kp_pre (0) or kp_post (1) has been called some times; whether nothing went wrong."""
-    return users.machine.run(until=lambda: hits(users)[post] > 2).ok
 
 
 class TestLivepatchAndEntry:
@@ -54,7 +29,7 @@ class TestLivepatchAndEntry:
             "livepatch: 'lp_a1': unpatching complete",
         ]
         assert users.call("vic_alpha") == 0
-        assert hits(users) == (1, 1)
+        assert users.kprobe_hits() == (1, 1)
         assert users.shell.rmmod("kp_user") == 0
         assert users.log() == ["kp_user: unregister, hits pre some post some"]
         assert users.call("vic_alpha") == 0
@@ -70,7 +45,7 @@ class TestLivepatchAndEntry:
         assert users.enabled() == ["vic_alpha [victim] (2) R I"]
         assert users.way("vic_alpha") == "ftrace_regs_caller"
         assert users.call("vic_alpha") == number
-        assert hits(users) == (1, 0)
+        assert users.kprobe_hits() == (1, 0)
         assert users.shell.rmmod("kp_user") == 0
         assert users.enabled() == ["vic_alpha [victim] (1)   I"]
         assert users.call("vic_alpha") == number
@@ -92,11 +67,11 @@ class TestLivepatchAndEntry:
 
         assert users.insmod("kp_user", fn="vic_alpha") == 0
         assert users.call("vic_alpha") == number
-        assert hits(users) == (1, 0)
+        assert users.kprobe_hits() == (1, 0)
         users.unpatch("lp_a1")
         assert users.enabled() == ["vic_alpha [victim] (1) R"]
         assert users.call("vic_alpha") == 0
-        assert hits(users) == (2, 0)
+        assert users.kprobe_hits() == (2, 0)
         users.assert_sound()
 
     def test_one_ops_serves_all_post_handlers(self, on_ftrace: Users) -> None:
@@ -112,7 +87,7 @@ class TestLivepatchAndEntry:
             "vic_alpha [victim] (1)   I", "vic_beta [victim] (1) R I", "vic_gamma [victim] (1) R I",
         ]  # fmt: skip
         assert [users.call(f"vic_{name}") for name in ("alpha", "beta", "gamma")] == [number, 0, 0]
-        assert hits(users) == (2, 2)
+        assert users.kprobe_hits() == (2, 2)
         users.unregister(second)
         assert users.enabled() == ["vic_alpha [victim] (1)   I", "vic_beta [victim] (1) R I"]
         users.assert_sound()
@@ -135,10 +110,10 @@ class TestLivepatchAndEntry:
         assert users.insmod("kp_user", fn="vic_alpha") == 0
         assert users.shell.write("/proc/sys/kernel/ftrace_enabled", "0") == 1
         users.call("vic_alpha")
-        assert hits(users) == (0, 0)
+        assert users.kprobe_hits() == (0, 0)
         assert users.shell.write("/proc/sys/kernel/ftrace_enabled", "1") == 1
         users.call("vic_alpha")
-        assert hits(users) == (1, 0)
+        assert users.kprobe_hits() == (1, 0)
 
 
 class TestArm64:
@@ -151,10 +126,10 @@ class TestArm64:
         assert users.enabled() == []
         number = users.patch("lp_a1")
         assert users.call("vic_alpha") == number
-        assert hits(users) == (1, post)
+        assert users.kprobe_hits() == (1, post)
         users.unpatch("lp_a1")
         assert users.call("vic_alpha") == 0
-        assert hits(users) == (2, 2 * post)
+        assert users.kprobe_hits() == (2, 2 * post)
         assert users.shell.rmmod("kp_user") == 0
         assert users.text() == users.boot_text
         users.assert_sound()
@@ -179,8 +154,8 @@ class TestInside:
                 off, post = instruction.address - symbol.address, number % 2
                 ret = users.insmod("kp_user", fn=fn, off=off, post=post)
                 if not ret:
-                    assert run_until_hit(users, post), f"{fn}: {instruction.text}"
-                    pre, after = hits(users)
+                    assert users.run_until_hit(post), f"{fn}: {instruction.text}"
+                    pre, after = users.kprobe_hits()
                     assert pre >= after
                     assert bool(after) == bool(post)
                     assert users.shell.rmmod("kp_user") == 0
@@ -197,13 +172,13 @@ class TestInside:
         behind = users.machine.port.site.body_offset
         assert users.insmod("kp_user", fn="vic_alpha", off=behind, post=post) == 0
         assert users.call("vic_alpha") == 0
-        assert hits(users) == (1, post)
+        assert users.kprobe_hits() == (1, post)
         number = users.patch("lp_a1")
         assert users.call("vic_alpha") == number
-        assert hits(users) == (1, post), "the original does not run"
+        assert users.kprobe_hits() == (1, post), "the original does not run"
         users.unpatch("lp_a1")
         assert users.call("vic_alpha") == 0
-        assert hits(users) == (2, 2 * post)
+        assert users.kprobe_hits() == (2, 2 * post)
         assert users.shell.rmmod("kp_user") == 0
         assert users.text() == users.boot_text
         users.assert_sound()
@@ -215,62 +190,15 @@ class TestInside:
             assert users.register(other, function, users.machine.port.site.body_offset) == 0
         for name in ("alpha", "beta", "gamma"):
             users.call(f"vic_{name}")
-        assert hits(users) == (3, 1)
+        assert users.kprobe_hits() == (3, 1)
         for other in (others[1], others[0]):
             users.unregister(other)
         users.call("vic_beta")
         users.call("vic_alpha")
-        assert hits(users) == (4, 2)
+        assert users.kprobe_hits() == (4, 2)
         assert users.shell.rmmod("kp_user") == 0
         assert users.text() == users.boot_text
         users.assert_sound()
-
-
-HANDLERS = {
-    "x86_64": {  # pre handlers: (kprobe in rdi, regs in rsi)
-        "calls_it": """
-	.global	calls_it
-calls_it:
-	push	rbp
-	mov	edi, 0x1
-	call	mini_notrace
-	xor	eax, eax
-	pop	rbp
-	ret
-""",
-        "to_beta": """
-	.global	to_beta
-to_beta:
-	mov	eax, vic_beta
-	mov	[rsi + PTREGS_IP], rax
-	mov	eax, 0x1
-	ret
-""",
-    },
-    "arm64": {  # (kprobe in x0, regs in x1)
-        "calls_it": """
-	.global	calls_it
-calls_it:
-	stp	x29, x30, [sp, #-0x10]!
-	mov	w0, #0x1
-	movz	x9, #mini_notrace_LO16
-	movk	x9, #mini_notrace_HI16, lsl #0x10
-	blr	x9
-	mov	w0, wzr
-	ldp	x29, x30, [sp], #0x10
-	ret
-""",
-        "to_beta": """
-	.global	to_beta
-to_beta:
-	movz	x9, #vic_beta_LO16
-	movk	x9, #vic_beta_HI16, lsl #0x10
-	str	x9, [x1, #PTREGS_PC]
-	mov	w0, #0x1
-	ret
-""",
-    },
-}
 
 
 @pytest.mark.slow
@@ -315,133 +243,6 @@ class TestUnderWay:
         users.assert_sound()
 
 
-class TestHandlers:
-    """What a handler does to the probed code, and to other probes."""
-
-    @pytest.mark.parametrize("by_ftrace", [False, True])
-    def test_a_probe_hit_inside_a_handler_is_missed(self, on_ftrace: Users, by_ftrace: bool) -> None:
-        users = on_ftrace
-        users.add_code("handlers", HANDLERS[users.machine.port.name])
-        assert users.insmod("kp_user", fn="mini_notrace", post=1) == 0
-        outer = users.kprobe(pre="calls_it")
-        offset = 0 if by_ftrace else users.machine.port.site.body_offset
-        assert users.register(outer, "vic_alpha", offset) == 0
-        assert users.users.kprobes.registered()[0].by_ftrace is by_ftrace
-        inner = users.users.kprobes.registered()[1].view
-        users.call("vic_alpha")
-        users.call("vic_alpha")
-        assert hits(users) == (0, 0)
-        assert (inner["nmissed"], outer["nmissed"]) == (2, 0)
-        users.assert_sound()
-
-    @pytest.mark.parametrize("by_ftrace", [False, True])
-    def test_a_pre_handler_may_send_the_call_elsewhere(self, on_ftrace: Users, by_ftrace: bool) -> None:
-        users = on_ftrace
-        users.add_code("handlers", HANDLERS[users.machine.port.name])
-        number = users.patch("lp_b1")
-        probe = users.kprobe(pre="to_beta")
-        assert (
-            users.register(probe, "vic_alpha", 0 if by_ftrace else users.machine.port.site.body_offset) == 0
-        )
-        assert users.call("vic_alpha") == number
-        users.unregister(probe)
-        assert users.call("vic_alpha") == 0
-        users.assert_sound()
-
-    def test_none_at_all(self, on_ftrace: Users) -> None:
-        for offset in (0, on_ftrace.machine.port.site.body_offset):
-            probe = on_ftrace.kprobe()
-            assert on_ftrace.register(probe, "vic_alpha", offset) == 0
-            assert on_ftrace.call("vic_alpha") == 0
-            on_ftrace.unregister(probe)
-        on_ftrace.assert_sound()
-
-
-class TestRefusals:
-    """What can't be probed is refused with the kernel's code, and leaves nothing."""
-
-    @pytest.mark.parametrize(
-        ("fn", "off", "error"),
-        [
-            ("vic_nosuch", 0, ENOENT),
-            ("vic_alpha", 0x10_0000, ENOENT),  # behind every symbol
-            ("call_buffer", 0, EINVAL),  # data
-            ("user_loop", 0, EINVAL),  # not the kernel's
-            ("kprobe_ftrace_handler", 0, EINVAL),
-            ("vector_timer", 4, EINVAL),
-            ("arch_ftrace_ops_list_func", 8, EINVAL),
-            ("klp_ftrace_handler", -1, EINVAL),
-        ],
-    )
-    def test_places(self, users: Users, fn: str, off: int, error: int) -> None:
-        if off < 0:  # its first WARN
-            traps = {place: at for at, place, _ in users.machine.kernel.image.traps}
-            off = traps["klp_empty_stack"] - users.at(fn)
-        assert users.insmod("kp_user", fn=fn, off=off) == -error
-        assert users.log()[-1] == f"kp_user: register on {fn}+{off} post=0: {-error}"
-        assert users.users.kprobes.registered() == []
-
-    def test_between_two_instructions(self, users: Users) -> None:
-        error = EILSEQ if users.machine.port.name == "x86_64" else EINVAL  # no instruction, not aligned
-        behind = users.machine.port.site.body_offset
-        assert users.insmod("kp_user", fn="vic_alpha", off=behind + 1) == -error
-        assert users.insmod("kp_user", fn="vic_alpha", off=1) == -error
-
-    def test_jumps_and_calls(self, users: Users) -> None:
-        symbol = users.machine.loader.image("victim").symbols["vic_pair"]
-        code = users.machine.kernel.engine.memory.read(symbol.address, symbol.size)
-        calls = [i for i in decode(users.machine.port, code, symbol.address) if "call" in i.groups]
-        offset = calls[-1].address - symbol.address
-        assert users.insmod("kp_user", fn="vic_pair", off=offset) == -EINVAL
-        where = f"vic_pair+{offset:#x}/{symbol.size:#x} [victim]"
-        assert users.log()[0] == (
-            f"klpemu: kprobes: can't run '{calls[-1].text}' at {where} elsewhere: it goes elsewhere itself"
-        )
-
-    def test_inside_an_exclusive_pair(self) -> None:
-        users = Users("arm64")
-        symbol = users.machine.kernel.image.symbols["klp_update_patch_state"]
-        code = users.machine.kernel.engine.memory.read(symbol.address, symbol.size)
-        decoded = decode(users.machine.port, code, symbol.address)
-        names = [i.mnemonic for i in decoded]
-        inside = (
-            next(n for n, name in enumerate(names) if name.startswith("ldax") or name.startswith("ldx")) + 1
-        )
-        assert (
-            users.insmod("kp_user", fn=symbol.name, off=decoded[inside].address - symbol.address) == -EINVAL
-        )
-        assert users.log()[0].endswith("an exclusive load before it waits for its store")
-
-    def test_a_second_one_there(self, users: Users) -> None:
-        assert users.insmod("kp_user", fn="vic_alpha") == 0
-        assert users.register(users.kprobe(), "vic_alpha") == -EEXIST
-
-    def test_a_registered_one(self, users: Users) -> None:
-        probe = users.kprobe()
-        assert users.register(probe, "vic_alpha") == 0
-        assert users.register(probe, "vic_beta") == -EINVAL
-        assert "WARNING" in users.machine.log[-1]
-        users.unregister(probe)
-        users.unregister(probe)  # it is not registered: nothing happens
-        assert users.register(probe, "vic_beta") == 0
-
-    def test_no_room_for_the_copies(self, users: Users) -> None:
-        users.machine.kernel.fail = lambda step: ENOMEM if step == "text_alloc" else 0
-        offset = users.machine.port.site.body_offset
-        assert users.insmod("kp_user", fn="vic_alpha", off=offset) == -ENOMEM
-        users.machine.kernel.fail = lambda _step: 0
-        assert users.insmod("kp_user", fn="vic_alpha", off=offset) == 0
-
-    def test_an_armed_one_is_refused_without_a_trace(self, on_ftrace: Users) -> None:
-        users = on_ftrace
-        users.machine.kernel.fail = lambda step: ENOMEM if step == "register" else 0
-        assert users.insmod("kp_user", fn="vic_alpha") == -ENOMEM
-        users.machine.kernel.fail = lambda _step: 0
-        assert users.users.kprobes.registered() == []
-        assert users.enabled() == []
-        assert users.insmod("kp_user", fn="vic_alpha") == 0
-
-
 class TestModuleGoes:
     """Probes in a module that goes are gone: registered still, never hit again."""
 
@@ -457,11 +258,11 @@ class TestModuleGoes:
         assert users.enabled() == []
         assert users.shell.insmod("victim") == 0
         users.call("vic_alpha")
-        assert hits(users) == (0, 0)
+        assert users.kprobe_hits() == (0, 0)
         assert users.shell.rmmod("kp_user") == 0
         assert users.insmod("kp_user", fn="vic_alpha", off=offset, post=post) == 0
         users.call("vic_alpha")
-        assert hits(users) == (1, post)
+        assert users.kprobe_hits() == (1, post)
         users.assert_sound()
 
 
@@ -499,12 +300,12 @@ class TestFiles:
         assert users.register(late, "vic_gamma") == 0
         for name in ("alpha", "beta", "gamma"):
             users.call(f"vic_{name}")
-        assert hits(users) == (0, 0)
+        assert users.kprobe_hits() == (0, 0)
         users.patch("lp_a1")
         assert users.shell.write(f"{KPROBES}/enabled", "1") == -EBUSY, "the first is in livepatch's way now"
         for name in ("beta", "gamma"):
             users.call(f"vic_{name}")
-        assert hits(users) == (2, 0)
+        assert users.kprobe_hits() == (2, 0)
         users.assert_sound()
 
 

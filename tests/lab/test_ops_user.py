@@ -10,11 +10,6 @@ from emu.structs import FTRACE_OPS
 from tests.lab.users import SETUPS, Users
 
 
-@pytest.fixture(params=SETUPS)
-def users(request: pytest.FixtureRequest) -> Users:
-    return Users(request.param)
-
-
 def hits(users: Users) -> int:
     """Return how often cb was called."""
     at = users.machine.loader.image("ops_user").address("ops") + FTRACE_OPS.offset("hits")

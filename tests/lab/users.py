@@ -52,6 +52,16 @@ class Users:
         self.process.call(self.at("vic_show"), self.at(function), *args)
         return self.shell.finish(self.process)
 
+    def run_until_hit(self, post: int) -> bool:
+        """Run until kp_pre (0) or kp_post (1) has been called some times; whether nothing went wrong."""
+        return self.machine.run(until=lambda: self.kprobe_hits()[post] > 2).ok
+
+    def kprobe_hits(self) -> tuple[int, int]:
+        """Return how often kp_pre and kp_post of module kp_user were called."""
+        at = self.machine.loader.image("kp_user").address("kp_hits")
+        pre, post = (self.machine.kernel.engine.memory.load(at + offset) for offset in (0, 8))
+        return pre, post
+
     def patch(self, name: str) -> int:
         """Load a livepatch, which must work, and return its number once its transition is over."""
         assert self.shell.insmod(name) == 0, self.machine.log[-3:]
