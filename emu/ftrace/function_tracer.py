@@ -6,11 +6,22 @@ ftrace_init_array_ops, ftrace_module_enable (6.1).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from emu.ftrace.core import Ftrace
 from emu.ftrace.flags import OpsFlags
 from emu.ftrace.function_filter import FilterWord
 from emu.ftrace.trace_buffer import TraceBuffer
 from emu.kernel.errno import EINVAL
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    sites: frozenset[int]
+    negated: bool
+
+    def applied_to(self, before: frozenset[int]) -> frozenset[int]:
+        return before - self.sites if self.negated else before | self.sites
 
 
 class FunctionTracer:
@@ -73,20 +84,20 @@ class FunctionTracer:
 
     def change_filter(self, word: str) -> int:
         """Add what ``word`` means to the filter, or take it out: 0, -EINVAL (nothing is meant), -ENOMEM."""
-        sites = self._meant(word)
-        if sites is None:
+        change = self._meant(word)
+        if change is None:
             return -EINVAL
         before = self._filter
-        self._filter = _changed(before or frozenset(), *sites) or None
+        self._filter = change.applied_to(before or frozenset()) or None
         return self._keep_if_applied(before, self._notrace)
 
     def change_notrace(self, word: str) -> int:
         """Do the same with what is not traced."""
-        sites = self._meant(word)
-        if sites is None:
+        change = self._meant(word)
+        if change is None:
             return -EINVAL
         before = self._notrace
-        self._notrace = _changed(before, *sites)
+        self._notrace = change.applied_to(before)
         return self._keep_if_applied(self._filter, before)
 
     def clear_filter(self) -> None:
@@ -99,11 +110,11 @@ class FunctionTracer:
         self._notrace = frozenset()
         self._apply(on=self.is_on)
 
-    def _meant(self, word: str) -> tuple[frozenset[int], bool] | None:
-        """Return the sites that ``word`` means and whether to take them out; None: there are none."""
+    def _meant(self, word: str) -> _Change | None:
+        """Return what ``word`` does to a set of sites; None: it means none."""
         parsed = FilterWord.parse(word)
         sites = parsed.sites(self._ftrace) if parsed is not None else frozenset()
-        return (sites, parsed.negated) if parsed is not None and sites else None
+        return _Change(sites, parsed.negated) if parsed is not None and sites else None
 
     def _keep_if_applied(self, old_filter: frozenset[int] | None, old_notrace: frozenset[int]) -> int:
         ret = self._apply(on=self.is_on)
@@ -128,7 +139,3 @@ class FunctionTracer:
         # a filter whose functions have all gone is not empty: it stays one of none
         self._filter = None if self._filter is None else self._filter - gone
         self._notrace -= gone
-
-
-def _changed(before: frozenset[int], sites: frozenset[int], negated: bool) -> frozenset[int]:
-    return before - sites if negated else before | sites

@@ -28,6 +28,8 @@ _NAMES = (
     "EMLINK", "EPIPE", "EDOM", "ERANGE",
 )  # fmt: skip
 """Of the numbers from 1 on, ten a line."""
+_LAST = 133
+"""Source: EHWPOISON."""
 _FURTHER = {-EILSEQ: "-EILSEQ", -EADDRINUSE: "-EADDRINUSE"}
 
 
@@ -51,7 +53,3 @@ def error_number(name: str) -> int:
     (True, True, 0)
     """
     return next((-number for number in range(1, _LAST + 1) if error_name(-number) == name), 0)
-
-
-_LAST = 133
-"""Source: include/uapi/asm-generic/errno.h, EHWPOISON."""

@@ -41,7 +41,16 @@ from emu.structs import KLP_OBJECT
 
 
 class Core:
-    """The functions of core.c, on one kernel."""
+    """The functions of core.c, on one kernel.
+
+    Args:
+        guest: the patching CPU.
+        patches: head of ``klp_patches``.
+        loaded: what is known of each loaded patch, by the address of its klp_patch.
+        kallsyms, modules, patcher, replace, relocations, callbacks, transition, log: of the same kernel.
+        flavour: which Linux it behaves like.
+        mark: (kind, patch, second operand) -> None; records an event.
+    """
 
     def __init__(
         self,
@@ -58,7 +67,7 @@ class Core:
         transition: Transition,
         log: Log,
         flavour: Flavour,
-        mark: Callable[[str, View, bool], None],
+        mark: Callable[[str, View, int], None],
     ) -> None:
         self._guest, self._patches, self._kallsyms, self._modules = guest, patches, kallsyms, modules
         self._loaded, self._patcher, self._replace = loaded, patcher, replace
@@ -199,7 +208,7 @@ class Core:
         if warn_on(guest, patch["enabled"]):
             return -EINVAL
         self._log.tell(f"enabling patch '{patch_name(guest, patch)}'")
-        self._mark("ENABLE", patch, bool(patch["replace"]))
+        self._mark("ENABLE", patch, patch["replace"])
         transition.klp_init_transition(patch, PatchState.PATCHED)
         # Pairs with smp_rmb no. 1 in klp_ftrace_handler: who finds a func on the stack must see its mark.
         guest.barrier(Barrier.WMB, "smp_wmb __klp_enable_patch")
@@ -231,7 +240,7 @@ class Core:
             return -EINVAL
         if transition.patch is not None:
             return -EBUSY
-        self._mark("DISABLE", patch, False)
+        self._mark("DISABLE", patch, 0)
         transition.klp_init_transition(patch, PatchState.UNPATCHED)
         for obj in for_each_object(guest, patch):
             if obj["patched"]:

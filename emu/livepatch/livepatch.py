@@ -181,10 +181,10 @@ class Livepatch:
             self._modules.remove(loaded.patch.name)
         self._guest.free(loaded.view.address, f"module {loaded.patch.name}")
 
-    def _mark(self, what: str, view: View, detail: bool) -> None:
+    def _mark(self, what: str, view: View, detail: int) -> None:
         if what == "SETTLED":
             self.on_settled(self._loaded[view.address].number)
-        self._guest.mark(what, self._loaded[view.address].number, int(detail))
+        self._guest.mark(what, self._loaded[view.address].number, detail)
 
     def _resolve(self, patch: Patch, func: Func) -> int:
         """Return a replacement's address; a name is looked up in the patch module, then in the kernel."""

@@ -93,7 +93,7 @@ class Transition:
         rcu: grace periods.
         sched: the tasks that switch.
         log: gets the messages.
-        mark: records an event of a patch.
+        mark: (kind, patch, second operand) -> None; records an event.
         retry: has a function run about a second later: schedule_delayed_work.
         check_stack: tells whether a task is inside what changes.
     """
@@ -109,7 +109,7 @@ class Transition:
         rcu: Rcu,
         sched: Scheduler,
         log: Log,
-        mark: Callable[[str, View, bool], None],
+        mark: Callable[[str, View, int], None],
         retry: Callable[[Callable[[], None]], None],
         check_stack: CheckStack,
     ) -> None:
@@ -306,7 +306,7 @@ class Transition:
             else:
                 self._callbacks.klp_post_unpatch_callback(patch, obj)
         self._log.tell(f"'{self._name()}': {self._direction()} complete")
-        self._mark("SETTLED", patch, target is PatchState.PATCHED)
+        self._mark("SETTLED", patch, int(target is PatchState.PATCHED))
         self.set_target(PatchState.UNDEFINED)
         self.patch = None
 
@@ -333,7 +333,7 @@ class Transition:
         self.klp_synchronize_transition("before reversing")
         patch["enabled"] = not patch["enabled"]
         self.set_target(PatchState(1 - target))
-        self._mark("DISABLE" if target is PatchState.PATCHED else "ENABLE", patch, False)
+        self._mark("DISABLE" if target is PatchState.PATCHED else "ENABLE", patch, 0)
         # Target before TIF_PATCH_PENDING: pairs with test_and_clear in klp_update_patch_state.
         self._guest.barrier(Barrier.WMB, "smp_wmb klp_reverse_transition")
         self.klp_start_transition()
