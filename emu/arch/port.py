@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emu.arch.memory_order import MemoryOrder
 from emu.arch.probing import Probing
 from emu.arch.tracing import Tracing
 from emu.structs import Struct
@@ -85,6 +86,7 @@ class Port:
         serialising: mnemonics after which a CPU fetches instructions anew.
         shadowing: mnemonics behind which one more instruction runs before an interrupt is taken.
         halting: mnemonics that stop a CPU until an interrupt.
+        memory_order: which orderings it can be run under, and its fences.
         equates: assembler constants of this port.
         tracing: how ftrace is wired: text pokes, private trampolines, PLT entries.
         probing: how kprobes are taken.
@@ -106,6 +108,7 @@ class Port:
     serialising: frozenset[str]
     halting: frozenset[str]
     shadowing: frozenset[str]
+    memory_order: MemoryOrder
     equates: dict[str, int]
     tracing: Tracing
     probing: Probing

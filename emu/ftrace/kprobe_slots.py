@@ -114,7 +114,11 @@ class KprobeSlots:
     def _fill(self, kprobe: View, original: bytes) -> int:
         guest, trap = self._guest, self._probing.step_trap
         size = 2 * _COPY_ROOM
-        at = 0 if guest.fail("text_alloc") else guest.callback("text_alloc", lambda: self._text_alloc(size))
+        at = (
+            0
+            if guest.fail("text_alloc")
+            else guest.callback("text_alloc", lambda: self._text_alloc(size), under_locks=False)
+        )
         if not at:
             return -ENOMEM
         plain = at + _COPY_ROOM
@@ -139,7 +143,7 @@ class KprobeSlots:
             self._text_free(at)
             return 0
 
-        self._guest.callback("text_free", release)
+        self._guest.callback("text_free", release, under_locks=False)
 
     def arm(self, addr: int) -> bytes:
         """Put a breakpoint at ``addr``, in one store, and return what it hides; all CPUs see it on return."""

@@ -100,7 +100,11 @@ class Trampolines:
         assert size_of is not None, "a port that copies trampolines knows their size"
         template = self._template(ops)
         size = size_of(len(template.code))
-        at = 0 if guest.fail("text_alloc") else guest.callback("text_alloc", lambda: self._text_alloc(size))
+        at = (
+            0
+            if guest.fail("text_alloc")
+            else guest.callback("text_alloc", lambda: self._text_alloc(size), under_locks=False)
+        )
         if not at:
             return
         # Linux: set_memory_rox flushes the TLBs by an IPI, whose IRET serialises every CPU
@@ -144,7 +148,7 @@ class Trampolines:
             self._text_free(at)
             return 0
 
-        self._guest.callback("text_free", release)
+        self._guest.callback("text_free", release, under_locks=False)
         ops.view["trampoline"] = 0
 
     def symbols(self) -> list[Symbol]:

@@ -146,9 +146,17 @@ class Guest:
         """Append ``line`` to the kernel log."""
         self.player.play(Operation(kind=OpKind.LOG, line=line))
 
-    def callback(self, what: str, call: Callable[[], int]) -> int:
-        """Run Python code as one step of the patching CPU and return what it returns."""
-        return self.player.play(Operation(kind=OpKind.CALLBACK, what=what, call=call))
+    def callback(self, what: str, call: Callable[[], int], *, under_locks: bool = True) -> int:
+        """Run Python code as one step of the patching CPU and return what it returns.
+
+        Args:
+            what: its name.
+            call: the code.
+            under_locks: see `Operation`; otherwise it orders its accesses itself, or makes none.
+        """
+        return self.player.play(
+            Operation(kind=OpKind.CALLBACK, what=what, call=call, under_locks=under_locks)
+        )
 
     def call(self, function: int, args: tuple[int, ...] = (), *, what: str) -> int:
         """Have the patching task call a guest function and return its result, an unsigned u64."""

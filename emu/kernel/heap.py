@@ -58,6 +58,7 @@ class Heap:
         else:
             return 0
         address = base + whole - -(-size // 16) * 16
+        self._engine.order.before_reuse(0, base, whole)
         self._engine.memory.write(base, bytes(whole))
         self._objects[base] = Allocation(address=address, size=size, what=what)
         return address
@@ -71,6 +72,7 @@ class Heap:
         found = self._objects[base]
         assert (found.address, found.freed_at) == (address, -1), f"{address:#x} is not allocated"
         whole = page_up(found.size)
+        self._engine.order.before_reuse(0, base, whole)
         self._engine.memory.write(base, bytes([POISON_FREE]) * whole)
         self._fence(base, whole, accessible=False)
         freed = Allocation(address=address, size=found.size, what=found.what, freed_at=self._engine.clock(0))

@@ -154,6 +154,7 @@ class Installer:
 
     def step(self) -> None:
         """The driver asks for its next operation: play it and set the driver's answer."""
+        self._engine.order.show(PATCHING_CPU)
         answer = self._next_operation()
         self._engine.write_register(PATCHING_CPU, self._engine.port.registers.result, answer)
         self._engine.memory.store(self._gate, 0 if answer == _NOTHING else 1)
@@ -211,6 +212,7 @@ class Installer:
             elif operation.kind is not OpKind.WAIT:
                 assert operation.kind is not OpKind.CALL, "only the driver task calls guest functions"
                 answer = self._effect(operation)
+                self._engine.order.settle()
         return answer
 
     @property
@@ -230,17 +232,20 @@ class Installer:
             return _AGAIN
         self.on_operation(operation)
         if operation.kind is OpKind.SYNC:
+            self._engine.order.barrier(PATCHING_CPU, Barrier.MB)  # as of smp_call_function_many
             return self._start_wait(operation, self._raise_sync())
         if operation.kind is OpKind.CALL:
             return self._begin_call(operation)
         if operation.kind is OpKind.WAIT:
             assert operation.until is not None, "a WAIT says what for"
+            self._engine.order.synchronise()  # a grace period begins and ends with a full barrier on each CPU
             return self._start_wait(operation, operation.until())
         self._answer = self._effect(operation)
         return _AGAIN
 
     def _begin_call(self, operation: Operation) -> int:
         memory = self._engine.memory
+        self._engine.order.settle()
         row = memory.view(CALL_ENTRY, memory.load(self._driver + TASK.offset("work")))[0]
         row["fn"], row["flags"] = operation.address, CONSTANTS["CALL_ANY_RESULT"]
         row["args"] = 0
@@ -250,6 +255,7 @@ class Installer:
 
     def _end_call(self) -> None:
         memory = self._engine.memory
+        self._engine.order.settle()
         row = memory.view(CALL_ENTRY, memory.load(self._driver + TASK.offset("work")))[0]
         self._answer = int(row["result"])
         self._calling = False
@@ -281,6 +287,10 @@ class Installer:
 
     def _end_wait(self, operation: Operation) -> None:
         self._engine.wait_for([])
+        if operation.kind is OpKind.SYNC:
+            self._engine.order.barrier(PATCHING_CPU, Barrier.MB)
+        else:
+            self._engine.order.synchronise()
         self._waiting = None
         kind = EventKind.SYNC if operation.kind is OpKind.SYNC else EventKind.GRACE_PERIOD
         self._event(kind, self._wait_began, len(self._conditions), 0)
@@ -297,23 +307,26 @@ class Installer:
         ]
 
     def _effect(self, operation: Operation) -> int:
-        memory, fetch = self._engine.memory, self._engine.fetch
+        memory, fetch, order = self._engine.memory, self._engine.fetch, self._engine.order
         match operation.kind:
             case OpKind.LOAD:
-                return memory.load(operation.address, operation.size)
+                return order.load(PATCHING_CPU, operation.address, operation.size)
             case OpKind.STORE:
-                memory.store(operation.address, operation.value, operation.size)
+                order.store(PATCHING_CPU, operation.address, operation.value, operation.size)
                 if text_offset(operation.address) >= 0:  # a literal: data, which every CPU loads coherently
                     fetch.load(operation.address, memory.read(operation.address, operation.size))
             case OpKind.ATOMIC_ADD:
-                value = memory.load(operation.address, operation.size) + operation.value
-                memory.store(operation.address, value, operation.size)
+                order.barrier(PATCHING_CPU, Barrier.MB)
+                value = order.load(PATCHING_CPU, operation.address, operation.size) + operation.value
+                order.update(PATCHING_CPU, operation.address, value, operation.size)
+                order.barrier(PATCHING_CPU, Barrier.MB)
                 return memory.load(operation.address, operation.size)
             case OpKind.SET_BIT | OpKind.CLEAR_BIT:
-                bit, value = 1 << operation.value, memory.load(operation.address)
+                bit, value = 1 << operation.value, order.load(PATCHING_CPU, operation.address, 8)
                 value = value | bit if operation.kind is OpKind.SET_BIT else value & ~bit
-                memory.store(operation.address, value)
+                order.update(PATCHING_CPU, operation.address, value, 8)
             case OpKind.TEXT_STORE:
+                order.before_text_store(PATCHING_CPU)
                 fetch.store(operation.address, operation.data)
                 self._engine.tables.redescribe(operation.address, operation.data)
                 first = int.from_bytes(operation.data[:8], "little")
@@ -323,6 +336,8 @@ class Installer:
             case OpKind.CACHE_INVALIDATE:
                 fetch.invalidate(operation.address, operation.size)
             case OpKind.BARRIER:
+                assert operation.barrier is not None, "a BARRIER says which"
+                order.barrier(PATCHING_CPU, operation.barrier)
                 if operation.barrier is Barrier.DSB:
                     fetch.data_barrier()
                 elif operation.barrier is Barrier.ISB:
@@ -334,6 +349,8 @@ class Installer:
                 self._event(kind, operation.address, operation.value, 0)
             case OpKind.ALLOC | OpKind.FREE | OpKind.CALLBACK:
                 assert operation.call is not None, "ALLOC, FREE and CALLBACK bring their effect along"
+                if operation.kind is OpKind.CALLBACK and operation.under_locks:
+                    order.synchronise()
                 result = operation.call()
                 if operation.kind is OpKind.ALLOC:
                     self._event(EventKind.ALLOC, result, operation.size, 0)

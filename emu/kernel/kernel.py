@@ -22,7 +22,7 @@ from emu.kernel.unwind import Unwinder
 from emu.machine import state as s
 from emu.machine.access import record_event
 from emu.machine.engine import Engine
-from emu.machine.state import Fetch, ProbeKind, Schedule
+from emu.machine.state import Fetch, Ordering, ProbeKind, Schedule
 from emu.structs import CONSTANTS, PERCPU, TASK
 from emu.trace.schema import CallFlag, EventKind
 from emu.units import signed64, unsigned64
@@ -52,6 +52,7 @@ class Timing:
         quantum: mean instructions of a turn.
         tick: cycles between timer interrupts, 0 = none.
         tickless: CPUs that have none, whatever ``tick`` says.
+        ordering: which outcomes of loads and stores there can be.
     """
 
     exact: bool
@@ -61,6 +62,7 @@ class Timing:
     quantum: int
     tick: int
     tickless: frozenset[int] = frozenset()
+    ordering: Ordering = Ordering.SC
 
 
 class NoSpareTaskError(EmuError):
@@ -105,7 +107,7 @@ class Kernel:
         self.engine = Engine(
             port, cpus=cpus, slots=[[t.index for t in self.tasks if t.cpu == c] for c in range(cpus)],
             exact=timing.exact, schedule=timing.schedule, fetch=timing.fetch, seed=timing.seed,
-            quantum=timing.quantum, tick=timing.tick,
+            quantum=timing.quantum, tick=timing.tick, ordering=timing.ordering,
         )  # fmt: skip
         self.log: list[str] = []
         self.on_log: Callable[[str], None] = lambda _line: None

@@ -9,6 +9,7 @@ from emu.kernel.guest import Guest, View
 from emu.kernel.installer import PATCHING_CPU
 from emu.kernel.tasks import Task
 from emu.machine.engine import Engine
+from emu.machine.operations import Barrier
 from emu.machine.state import IRQ_RESCHEDULE
 from emu.structs import CONSTANTS, PERCPU, TASK
 
@@ -106,10 +107,11 @@ class Sched:
 
     def _kick(self, cpu: int, what: str) -> None:
         def kick() -> int:
+            self._engine.order.barrier(PATCHING_CPU, Barrier.DSB)  # see send_ipi in emu.machine.landing
             self._engine.interrupt(cpu, IRQ_RESCHEDULE, sender=PATCHING_CPU)
             return 0
 
-        self._guest.callback(what, kick)
+        self._guest.callback(what, kick, under_locks=False)
 
     def _now(self, task: Task, member: str) -> int:
         return self._engine.memory.load(task.struct + TASK.offset(member))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from emu.kernel.guest import Guest
-from emu.kernel.installer import Installer
+from emu.kernel.installer import PATCHING_CPU, Installer
 from emu.machine.engine import Engine
 from emu.structs import CONSTANTS, PERCPU
 
@@ -27,7 +27,7 @@ class TasklistLock:
     """
 
     def __init__(self, guest: Guest, installer: Installer, engine: Engine, *, lock: int, percpu: int) -> None:
-        self._guest, self._installer, self._memory = guest, installer, engine.memory
+        self._guest, self._installer, self._order = guest, installer, engine.order
         self._lock, self._preempt_count = lock, percpu + PERCPU.offset("preempt_count")
 
     @contextmanager
@@ -36,24 +36,25 @@ class TasklistLock:
         if not self._installer.in_job:
             yield
             return
-        while not self._guest.callback(_LOCK, self._try):
+        while not self._guest.callback(_LOCK, self._try, under_locks=False):
             self._guest.wait_while(self._lock, 1, "tasklist_lock")
         try:
             yield
         finally:
-            self._guest.callback(_UNLOCK, self._release)
+            self._guest.callback(_UNLOCK, self._release, under_locks=False)
 
     def _try(self) -> int:
-        if self._memory.load(self._lock):
+        if self._order.load(PATCHING_CPU, self._lock, 8):
             return 0
-        self._memory.store(self._lock, 1)
+        self._order.update(PATCHING_CPU, self._lock, 1, 8)
         self._preempt(CONSTANTS["PREEMPT_OFFSET"])
         return 1
 
     def _release(self) -> int:
-        self._memory.store(self._lock, 0)
+        self._order.store(PATCHING_CPU, self._lock, 0, 8, release=True)
         self._preempt(-CONSTANTS["PREEMPT_OFFSET"])
         return 0
 
     def _preempt(self, change: int) -> None:
-        self._memory.store(self._preempt_count, self._memory.load(self._preempt_count) + change)
+        count = self._order.load(PATCHING_CPU, self._preempt_count, 8)
+        self._order.store(PATCHING_CPU, self._preempt_count, count + change, 8)

@@ -69,6 +69,11 @@ class Faults:
         if error == 0:
             sp = self._kernel.engine.read_register(cpu, self._kernel.port.registers.sp)
             return f"no stack to take an interrupt on: the stack pointer is {sp:#x}", []
+        if error == s.LATE_STORE:
+            place = self._whereabouts.place(int(self._kernel.engine.blocks[cpu, s.CPU_LATE_PC]))
+            return f"the store to {address:#x} that CPU{cpu} made at {place} landed late", self._address(
+                address
+            )
         if error == unicorn_errors.INSN_INVALID:
             return "undefined instruction", self._freed_text(pc)
         if error in _FETCHES:

@@ -36,7 +36,7 @@ from emu.lab.patching import TRANSITION_WORK, Patching
 from emu.lab.recording import Recording
 from emu.lab.report import GuestStoppedError, Reporter, StopReport
 from emu.lab.runner import Runner
-from emu.lab.scenario import FETCHES, SCHEDULES, Scenario
+from emu.lab.scenario import FETCHES, ORDERINGS, SCHEDULES, Scenario
 from emu.lab.stuck import Stuck, WhyStuck
 from emu.lab.symbols import SymbolBook
 from emu.lab.tracing import Tracing
@@ -63,6 +63,8 @@ class Machine:
         schedule: ``"quantum"``, ``"least-clock"``, ``"random"`` or ``"round-robin"``; exact mode takes all.
         fetch: when a text poke reaches other CPUs before they synchronise: ``"random"``, ``"stale"``,
             ``"eager"``, ``"head"``, ``"tail"``.
+        ordering: which outcomes of loads and stores there can be: ``"sc"``, ``"tso"``, ``"arm64"``; None: the
+            port's own in exact mode, ``"sc"`` in fast mode.
         quantum: mean instructions of a turn (schedule ``"quantum"``).
         tick: cycles between a CPU's timer interrupts, 0 = none.
         tickless: CPUs that have none.
@@ -91,6 +93,7 @@ class Machine:
         mode: str = "fast",
         schedule: str | None = None,
         fetch: str = "random",
+        ordering: str | None = None,
         quantum: int = 500,
         tick: int = 5_000,
         tickless: Sequence[int] = (),
@@ -106,9 +109,9 @@ class Machine:
         manifest = replace(manifest, sources={**manifest.sources, **flaw.sources})
         options = {
             "image": manifest.name, "arch": arch, "cpus": cpus, "workers": workers, "users": users,
-            "seed": seed, "mode": mode, "schedule": schedule, "fetch": fetch, "quantum": quantum,
-            "tick": tick, "tickless": tuple(tickless), "patience": patience, "defect": defect,
-            "call_ops": call_ops, "far_modules": far_modules,
+            "seed": seed, "mode": mode, "schedule": schedule, "fetch": fetch, "ordering": ordering,
+            "quantum": quantum, "tick": tick, "tickless": tuple(tickless), "patience": patience,
+            "defect": defect, "call_ops": call_ops, "far_modules": far_modules,
         }  # fmt: skip
         self.scenario = Scenario(name="machine", spare_tasks=spare_tasks).with_options(options)
         self.port = port = port_named(arch)
@@ -192,6 +195,7 @@ class Machine:
             exact=scenario.mode == "exact",
             schedule=SCHEDULES[scenario.schedule],
             fetch=FETCHES[scenario.fetch],
+            ordering=ORDERINGS[scenario.memory_ordering],
             seed=scenario.seed,
             quantum=scenario.quantum,
             tick=scenario.tick,

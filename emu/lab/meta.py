@@ -22,7 +22,7 @@ def starting_meta(scenario: Scenario, tasks: Sequence[Task], patches: list[Patch
         "seed": scenario.seed,
         "mode": scenario.mode,
         "timing": "off",
-        "ordering": "sc",
+        "ordering": scenario.memory_ordering,
         "schedule": scenario.schedule,
         "fetch": scenario.fetch,
         "calls": 0,

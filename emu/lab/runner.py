@@ -128,6 +128,8 @@ class Runner:
             broken: where a kernel structure led out of memory.
             stuck: the transition that has taken too long.
         """
+        if not self._kernel.engine.settle() and (asked or reason in NORMAL):
+            reason, asked = Stop.FAULT, False
         self._on_stop()
         if reason in NORMAL or asked:
             return StopReport(reason=reason, ok=True)

@@ -23,10 +23,11 @@ from emu.lab.scenario_error import ScenarioError
 from emu.lab.shipped import shipped_names, shipped_text
 from emu.lab.step import Step, parse_step
 from emu.lab.task_source import TaskSource, cpu_numbers, parse_tasks, spare_slots
-from emu.machine.state import Fetch, Schedule
+from emu.machine.state import Fetch, Ordering, Schedule
 
 __all__ = [
     "FETCHES",
+    "ORDERINGS",
     "SCHEDULES",
     "Scenario",
     "ScenarioError",
@@ -46,6 +47,8 @@ SCHEDULES = {
 
 FETCHES = {policy.name.lower(): policy for policy in Fetch}
 
+ORDERINGS = {ordering.name.lower(): ordering for ordering in Ordering}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
@@ -64,6 +67,7 @@ class Scenario:
         mode: "fast" or "exact".
         schedule: a key of `SCHEDULES`; fast mode needs "quantum".
         fetch: a key of `FETCHES`.
+        ordering: a key of `ORDERINGS`; "" = the port's own in mode "exact", "sc" in mode "fast".
         quantum: mean instructions of a turn.
         tick: cycles between timer interrupts of a CPU, 0 = none.
         tickless: CPUs that have none.
@@ -94,6 +98,7 @@ class Scenario:
     mode: str = "fast"
     schedule: str = "quantum"
     fetch: str = "random"
+    ordering: str = ""
     quantum: int = 500
     tick: int = 5_000
     tickless: tuple[int, ...] = ()
@@ -112,6 +117,12 @@ class Scenario:
     def on_its_port(self) -> Scenario:
         """Return this scenario with the values that its keys have on its port."""
         return replace(self, **self.on.get(self.arch, {}), on={})  # type: ignore[arg-type]  # checked when read
+
+    @property
+    def memory_ordering(self) -> str:
+        """The key of `ORDERINGS` that it runs under."""
+        own = PORTS[self.arch].memory_order.own if self.mode == "exact" else "sc"
+        return self.ordering or own
 
     @property
     def slots(self) -> int:
@@ -180,6 +191,7 @@ _CHECKS: dict[str, Callable[[object], str]] = {
     "mode": _one_of(["fast", "exact"]),
     "schedule": _one_of(sorted(SCHEDULES)),
     "fetch": _one_of(sorted(FETCHES)),
+    "ordering": _one_of(list(ORDERINGS)),
     "quantum": _between(1, 10**6),
     "tick": _between(0, 10**9),
     "tickless": _cpus,
@@ -207,6 +219,12 @@ def _check_together(scenario: Scenario, origin: str) -> None:
     if scenario.mode == "fast" and scenario.schedule != "quantum":
         problem = f"{scenario.schedule!r} needs mode exact: fast mode runs turns (schedule quantum)"
         raise ScenarioError(origin, "schedule", problem)
+    allowed = PORTS[scenario.arch].memory_order.allowed
+    if scenario.ordering and scenario.ordering not in allowed:
+        problem = (
+            f"{scenario.arch} is never as weak as {scenario.ordering!r}; it can have {', '.join(allowed)}"
+        )
+        raise ScenarioError(origin, "ordering", problem)
     if scenario.workers + scenario.users + scenario.slots == 0:
         raise ScenarioError(origin, "workers", "no workers and no users: nobody would make a call")
     if scenario.steps and scenario.tick == 0:

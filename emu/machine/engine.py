@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from unicorn import arm64_const, unicorn_const, x86_const
-from unicorn.unicorn_py3.unicorn import Uc, UcError, uclib
+from unicorn.unicorn_py3.unicorn import Uc, UcContext, UcError, uclib
 
 from emu.arch.port import Port
 from emu.build.memory_map import (
@@ -28,8 +28,10 @@ from emu.machine.hooks import on_block, on_fault, on_instruction, on_interrupt, 
 from emu.machine.loop import run_loop
 from emu.machine.memory import TEXT_SIZE, Memory, page_aligned
 from emu.machine.native import function_address
+from emu.machine.ordering import SHARED, MemoryOrdering, scrambled
+from emu.machine.ordering_hooks import on_literal, on_store, on_viewed_load, on_viewed_store
 from emu.machine.registers import engine_cpu, new_cpu, register_number
-from emu.machine.state import Fetch, Schedule, Stop
+from emu.machine.state import Fetch, Ordering, Schedule, Stop
 from emu.machine.text import TextTables, windows
 from emu.machine.traps import interrupts_enabled
 from emu.trace.schema import CallFlag, calls_from_words, events_from_words
@@ -81,6 +83,10 @@ class Engine:
         seed: of everything that is drawn.
         quantum: mean instructions of a turn.
         tick: cycles between timer interrupts on each CPU, 0 = none.
+        ordering: which outcomes of loads and stores a run can show; one of the port's.
+
+    Under an ordering that must look at every instruction (all but SC, on arm64) a machine that is not exact
+    runs its turns instruction by instruction.
     """
 
     def __init__(
@@ -95,12 +101,14 @@ class Engine:
         seed: int,
         quantum: int,
         tick: int,
+        ordering: Ordering = Ordering.SC,
     ) -> None:
         assert exact or schedule is Schedule.QUANTUM, "fast mode runs turns"
         self.port, self.cpus = port, cpus
         tasks = max((slot for own in slots for slot in own), default=-1) + 1
         self.memory = Memory(tasks=tasks)
-        self.tables = TextTables(port)
+        self._ordering = ordering
+        self.tables = TextTables(port, fences=ordering is Ordering.TSO)
         self.ctl = np.zeros(s.CTL_WORDS, np.int64)
         self.blocks = np.zeros((cpus, s.CPU_WORDS), np.int64)
         self.frames = np.zeros((FRAME_POOL, s.FRAME_WORDS), np.int64)
@@ -109,10 +117,12 @@ class Engine:
         self.event_rows = np.zeros((ROWS, s.EVENT_WORDS), np.int64)
         self.waits = np.zeros((_MAX_WAITS, s.WAIT_WORDS), np.int64)
         self._script = np.zeros((1, 2), np.int64)
+        exact = exact or self._decodes_as_it_runs()
         self._fill_control(exact=exact, schedule=schedule, seed=seed, quantum=quantum, tick=tick)
         self._pages = np.ones((cpus, self.memory.data.size // PAGE_SIZE), np.uint8)
         self._text = [page_aligned(TEXT_SIZE) for _ in range(cpus)]
         self._uc = [self._make_cpu(index, slots[index]) for index in range(cpus)]
+        self.order = MemoryOrdering(self, ordering, seed)
         self.fetch = FetchModel(self, self._text, fetch)
         self.frames[:-1, s.FRAME_BELOW] = np.arange(1, FRAME_POOL)
         self.frames[-1, s.FRAME_BELOW] = -1
@@ -120,6 +130,9 @@ class Engine:
         self.on_flush: Callable[[], None] = lambda: None
 
     # --- making -------------------------------------------------------------------------------
+
+    def _decodes_as_it_runs(self) -> bool:
+        return self._ordering is not Ordering.SC and engine_cpu(self.port).hardware == s.PORT_ARM64
 
     def _fill_control(self, *, exact: bool, schedule: Schedule, seed: int, quantum: int, tick: int) -> None:
         ctl, memory, tables = self.ctl, self.memory, self.tables
@@ -154,7 +167,7 @@ class Engine:
         ctl[s.CTL_FRAME_COUNT] = FRAME_POOL
         ctl[s.CTL_CALL_CAPACITY] = ctl[s.CTL_EVENT_CAPACITY] = ROWS
         ctl[s.CTL_CALL_BUDGET] = ctl[s.CTL_INSN_BUDGET] = ctl[s.CTL_CYCLE_BUDGET] = UNLIMITED
-        ctl[s.CTL_RANDOM] = _scrambled(seed)
+        ctl[s.CTL_RANDOM] = scrambled(seed)
         ctl[s.CTL_SCHEDULE], ctl[s.CTL_QUANTUM], ctl[s.CTL_TICK] = schedule, quantum, tick
         ctl[s.CTL_PORT], ctl[s.CTL_EXACT] = cpu.hardware, exact
         ctl[s.CTL_CURRENT] = ctl[s.CTL_ROUND] = -1
@@ -212,6 +225,17 @@ class Engine:
             hooks.append((unicorn_const.UC_HOOK_CODE, on_instruction, _EVERYWHERE, ()))
         else:
             hooks.append((unicorn_const.UC_HOOK_BLOCK, on_block, _EVERYWHERE, ()))
+        if self._decodes_as_it_runs():
+            hooks += [
+                (unicorn_const.UC_HOOK_MEM_READ, on_viewed_load, SHARED, ()),
+                (unicorn_const.UC_HOOK_MEM_WRITE, on_viewed_store, SHARED, ()),
+                *(
+                    (unicorn_const.UC_HOOK_MEM_READ, on_literal, (text.base, text.end - 1), ())
+                    for text in TEXT_WINDOWS
+                ),
+            ]
+        elif self._ordering is not Ordering.SC:
+            hooks.append((unicorn_const.UC_HOOK_MEM_WRITE, on_store, SHARED, ()))
         if self.ctl[s.CTL_PORT] == s.PORT_X86_64:
             hooks.append(
                 (unicorn_const.UC_HOOK_INSN, on_syscall, _EVERYWHERE, (ctypes.c_int(_X86_INS_SYSCALL),))
@@ -249,6 +273,7 @@ class Engine:
         while True:
             if ctl[s.CTL_CALLS_DONE] >= calls:
                 self.on_flush()
+                self.order.settle()
                 return Stop.CALLS
             run_loop(ctl.ctypes.data)
             reason = Stop(int(ctl[s.CTL_STOP_REASON]))
@@ -258,8 +283,18 @@ class Engine:
                 or ctl[s.CTL_CALL_COUNT] > ROWS // 2
             ):
                 self.on_flush()
+            if reason not in (Stop.FLUSH, Stop.STEP) and not self.settle():
+                self.on_flush()
+                return Stop.FAULT
             if reason is not Stop.FLUSH:
                 return reason
+
+    def settle(self) -> bool:
+        """Let every pending store land; False if one landed in freed memory, which counts as a fault then."""
+        late = self.order.settle()
+        if late is not None:
+            self.ctl[s.CTL_STOP_CPU] = late
+        return late is None
 
     @property
     def stopped_cpu(self) -> int:
@@ -365,6 +400,14 @@ class Engine:
         self.ctl[s.CTL_CALL_COUNT] = self.ctl[s.CTL_EVENT_COUNT] = 0
         return calls, events
 
+    def save_cpu(self, cpu: int) -> UcContext:
+        """Return a CPU's registers, for `restore_cpu`."""
+        return self._uc[cpu].context_save()
+
+    def restore_cpu(self, cpu: int, saved: UcContext) -> None:
+        """Give a CPU the registers that it had."""
+        self._uc[cpu].context_restore(saved)
+
     def open_calls(self) -> NDArray[np.void]:
         """Return the calls that have not returned, marked UNFINISHED, in order of entry."""
         rows = []
@@ -409,11 +452,3 @@ _READ = unicorn_const.UC_PROT_READ
 
 def _unsigned(rows: NDArray[np.int64]) -> NDArray[np.uint64]:
     return rows.view(np.uint64)
-
-
-def _scrambled(seed: int) -> np.int64:
-    """Spread a small seed over 64 bits, never 0 (SplitMix64's finaliser, Steele et al. 2014)."""
-    z = (seed * 0x9E3779B97F4A7C15 + 0x9E3779B97F4A7C15) & (1 << 64) - 1
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & (1 << 64) - 1
-    z = (z ^ z >> 27) * 0x94D049BB133111EB & (1 << 64) - 1
-    return np.uint64(z ^ z >> 31 or 1).astype(np.int64)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from emu.machine import state as s
 from emu.machine.memory import text_address, text_offset
-from emu.machine.stale import refresh_range, synchronise_fetch
+from emu.machine.stale import fetch_anew, refresh_range, synchronise_fetch
 from emu.machine.state import Fetch
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class FetchModel:
             for part, length in self._stale_parts(address, offset, size):
                 count = int(block[s.CPU_STALE])
                 if count == s.STALE_MAX:  # as if the CPU had long fetched it anew
-                    refresh_range(self._engine.ctl, block, *(int(x) for x in ranges[0, :2]))
+                    fetch_anew(self._engine.ctl, block, *(int(x) for x in ranges[0, :2]))
                     ranges[:-1] = ranges[1:].copy()
                     count -= 1
                 stage = s.STAGE_READY if self._engine.port.text_is_coherent else s.STAGE_STORED
@@ -99,7 +99,7 @@ class FetchModel:
         for low, length, _ in self._ranges[block[s.CPU_INDEX], : block[s.CPU_STALE]]:
             stale[max(low - offset, 0) : max(low + length - offset, 0)] = True
         for index in np.flatnonzero(~stale):
-            refresh_range(self._engine.ctl, block, offset + int(index), 1)
+            fetch_anew(self._engine.ctl, block, offset + int(index), 1)
 
     def clean(self, address: int, size: int) -> None:
         """DC CVAU: begin to clean; complete at the next DSB."""

@@ -10,6 +10,7 @@ from emu.machine.landing import land
 from emu.machine.native import Words, call1, halves, octets, to_address, words
 from emu.machine.stale import synchronise_fetch
 from emu.machine.state import (
+    CLASS_FENCE,
     CLASS_HALT,
     CLASS_SERIAL,
     CLASS_SERIAL_BEFORE,
@@ -27,11 +28,13 @@ from emu.machine.state import (
     CPU_PAUSED,
     CPU_PC,
     CPU_PENDING,
+    CPU_PENDING_STORES,
     CPU_SHADOW,
     CPU_STALE,
     CPU_STOP,
     CPU_TURN_END,
     CPU_UC,
+    CPU_VIEWS,
     CPU_WORDS,
     CTL_CLASS,
     CTL_DATA_BASE,
@@ -47,6 +50,8 @@ from emu.machine.state import (
     EXCEPTION_SYSCALL,
     Schedule,
 )  # fmt: skip
+from emu.machine.store_buffer import drain, fence_passed
+from emu.machine.views import instruction_word, retire
 from emu.units import PAGE_SIZE
 
 _QUANTUM = int(Schedule.QUANTUM)
@@ -70,6 +75,8 @@ def count_block(ctl: Words, cpu: Words, end: int) -> None:
         count = index[last] - index[first]
         cpu[CPU_INSNS] += count
         ctl[CTL_INSNS_DONE] += count
+        if cpu[CPU_PENDING_STORES] > 0:
+            fence_passed(ctl, cpu, first, last)
 
 
 @callback(BLOCK_HOOK)
@@ -97,6 +104,8 @@ def on_block(uc, address, size, user):  # type: ignore[no-untyped-def]
 def complete_instruction(ctl: Words, cpu: Words, reached: int) -> bool:
     """Account for the instruction at CPU_PC, which has led to ``reached``; True if that is a landing."""
     pc = cpu[CPU_PC]
+    if cpu[CPU_VIEWS]:
+        retire(ctl, cpu, instruction_word(ctl, cpu))
     cpu[CPU_PC] = reached
     cpu[CPU_INSNS] += 1
     ctl[CTL_INSNS_DONE] += 1
@@ -109,6 +118,8 @@ def complete_instruction(ctl: Words, cpu: Words, reached: int) -> bool:
             synchronise_fetch(ctl, cpu)
         if kind & CLASS_HALT:
             cpu[CPU_HALTED] = 1
+        if kind & CLASS_FENCE:
+            drain(ctl, cpu)
         cpu[CPU_SHADOW] = kind & CLASS_SHADOW
     if reached != pc + length:
         land(ctl, cpu, reached)

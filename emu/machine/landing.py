@@ -26,6 +26,7 @@ from emu.machine.state import (
     CTL_CPU_BLOCKS,
     CTL_CPUS,
     CTL_FRAMES,
+    CTL_ORDERING,
     CTL_PROBE,
     CTL_PROBE_TABLE,
     CTL_REG_ARG0,
@@ -54,6 +55,7 @@ from emu.machine.state import (
     ProbeKind,
     Stop,
 )  # fmt: skip
+from emu.machine.store_buffer import drain
 from emu.structs import PERCPU, TASK
 from emu.trace.schema import NOT_DISPATCHED, EventKind
 
@@ -89,7 +91,13 @@ def switch_task(ctl: Words, cpu: Words) -> None:
 
 @jit
 def send_ipi(ctl: Words, cpu: Words) -> None:
-    """The guest raises an interrupt on another CPU: arguments (cpu, kind)."""
+    """The guest raises an interrupt on another CPU: arguments (cpu, kind).
+
+    What the CPU has stored before lands first, as by the barriers in Linux's weak_wrmsr_fence (x86) and
+    gic_ipi_send_mask (arm64).
+    """
+    if ctl[CTL_ORDERING]:
+        drain(ctl, cpu)
     target = read_register(ctl, cpu, ctl[CTL_REG_ARG0])
     kind = read_register(ctl, cpu, ctl[CTL_REG_ARG1])
     if 0 <= target < ctl[CTL_CPUS]:

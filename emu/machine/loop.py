@@ -25,6 +25,7 @@ from emu.machine.state import (
     CPU_STOP,
     CPU_TURN_END,
     CPU_UC,
+    CPU_VIEWS,
     CPU_WORDS,
     CTL_CPU_BLOCKS,
     CTL_CURRENT,
@@ -33,6 +34,7 @@ from emu.machine.state import (
     CTL_INSN_BUDGET,
     CTL_INSNS_DONE,
     CTL_INTERRUPTIBLE,
+    CTL_ORDERING,
     CTL_QUANTUM,
     CTL_REG_PC,
     CTL_SCHEDULE,
@@ -44,7 +46,9 @@ from emu.machine.state import (
     Schedule,
     Stop,
 )  # fmt: skip
+from emu.machine.store_buffer import drain, show
 from emu.machine.traps import deliver_interrupt, handle_trap, interrupts_enabled
+from emu.machine.views import abandon
 
 _STOP_INSTRUCTIONS, _STOP_CYCLES = int(Stop.INSTRUCTIONS), int(Stop.CYCLES)
 _STOP_FAULT, _STOP_IDLE = int(Stop.FAULT), int(Stop.IDLE)
@@ -65,6 +69,8 @@ def run_instructions(ctl: Words, cpu: Words) -> bool:
     if error == 0 and cpu[CPU_EXCEPTION] == 0:
         return complete_instruction(ctl, cpu, reached)
     cpu[CPU_PC] = reached
+    if cpu[CPU_VIEWS]:
+        abandon(ctl, cpu)
     if reached != pc:
         cpu[CPU_INSNS] += 1
         ctl[CTL_INSNS_DONE] += 1
@@ -104,7 +110,7 @@ def run_loop(control: int) -> None:
     ctl = words(control, CTL_WORDS)
     ctl[CTL_STOP_REASON] = 0
     in_turns = ctl[CTL_SCHEDULE] == _QUANTUM
-    exact = ctl[CTL_EXACT] != 0
+    exact, ordered = ctl[CTL_EXACT] != 0, ctl[CTL_ORDERING] != 0
     interruptible = ctl[CTL_INTERRUPTIBLE] != 0
     chosen = ctl[CTL_CURRENT]
     if chosen >= 0:  # in the middle of a turn, which may be longer than what is left to run now
@@ -143,12 +149,16 @@ def run_loop(control: int) -> None:
                 limit_turn(ctl, cpu)
             if cpu[CPU_STALE] > 0:
                 leak_fetch(ctl, cpu)
+        if ordered:
+            show(ctl, cpu)
         taken = interruptible and cpu[CPU_PENDING] != 0 and cpu[CPU_SHADOW] == 0
         if taken and interrupts_enabled(ctl, cpu) and not deliver_interrupt(ctl, cpu):
             ctl[CTL_STOP_INFO] = 0
             stop(ctl, _STOP_FAULT, chosen)
             return
         landed = run_instructions(ctl, cpu) if exact else run_turn(ctl, cpu)
+        if ordered and cpu[CPU_HALTED]:
+            drain(ctl, cpu)
         interruptible, last = landed, chosen
         over = cpu[CPU_HALTED] != 0 or (landed and cpu[CPU_INSNS] >= cpu[CPU_TURN_END])
         if in_turns and over:

@@ -72,6 +72,8 @@ class Operation:
         data: bytes of a TEXT_STORE.
         barrier: of a BARRIER.
         until: of a WAIT: what must hold, asked for when the wait begins; all of it must come true.
+        under_locks: of a CALLBACK: it stands for work under locks of the kernel that other CPUs have held, so
+            all that they did before is seen, and what it does is seen by them.
         line: of a LOG.
         call: of a CALLBACK or ALLOC/FREE done by Python at that moment; its result is returned.
     """
@@ -84,6 +86,7 @@ class Operation:
     data: bytes = b""
     barrier: Barrier | None = None
     until: Callable[[], Sequence[Condition]] | None = None
+    under_locks: bool = True
     line: str = ""
     call: Callable[[], int] | None = None
     args: tuple[int, ...] = ()

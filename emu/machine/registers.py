@@ -23,6 +23,7 @@ class EngineCpu:
         link: return address register, or -1 where it is on the stack.
         entry_a, entry_b: registers that exception entry writes (see ``state.CTL_REG_A``).
         prefix: of Unicorn's register constants.
+        halt: code of the instruction that stops it.
         exceptions: what the numbers mean that its interrupt hook brings.
     """
 
@@ -35,6 +36,7 @@ class EngineCpu:
     entry_a: int
     entry_b: int
     prefix: str
+    halt: bytes
     exceptions: Mapping[int, str]
 
 
@@ -49,6 +51,7 @@ _CPUS = {
         entry_a=x86_const.UC_X86_REG_RCX,
         entry_b=x86_const.UC_X86_REG_R11,
         prefix="UC_X86_REG_",
+        halt=b"\xf4",  # HLT
         exceptions={  # Source: Intel SDM vol. 3A, table 6-1
             0: "division by zero, or its quotient does not fit",
             1: "debug exception",
@@ -79,6 +82,7 @@ _CPUS = {
         entry_a=arm64_const.UC_ARM64_REG_ELR_EL1,
         entry_b=arm64_const.UC_ARM64_REG_CP_REG,
         prefix="UC_ARM64_REG_",
+        halt=bytes.fromhex("7f2003d5"),  # WFI
         exceptions={  # Source: QEMU 5.0, target/arm/cpu.h, EXCP_*
             1: "undefined instruction",
             2: "a system call from kernel text",

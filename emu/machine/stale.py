@@ -10,6 +10,7 @@ from emu.machine.state import (
     CPU_STALE_RANGES,
     CPU_TEXT_HOST,
     CPU_UC,
+    CPU_VIEWS,
     CTL_FETCH,
     CTL_PORT,
     CTL_TEXT_HOST,
@@ -23,6 +24,7 @@ from emu.machine.state import (
     STALE_WORDS,
     Fetch,
 )  # fmt: skip
+from emu.machine.views import catch_up
 from emu.trace.schema import EventKind
 
 _EVENT_REFRESH = int(EventKind.REFRESH)
@@ -47,6 +49,17 @@ def refresh_range(ctl: Words, cpu: Words, offset: int, size: int) -> int:
 
 
 @jit
+def fetch_anew(ctl: Words, cpu: Words, offset: int, size: int) -> int:
+    """Fetch text that others have stored; return its guest address.
+
+    Loads behind the fetched instructions see what landed before the store to text did (arm64).
+    """
+    if cpu[CPU_VIEWS]:
+        catch_up(ctl, cpu)
+    return refresh_range(ctl, cpu, offset, size)
+
+
+@jit
 def synchronise_fetch(ctl: Words, cpu: Words) -> None:
     """Context synchronisation: every stale range whose maintenance is complete is fetched anew."""
     kept = 0
@@ -56,7 +69,7 @@ def synchronise_fetch(ctl: Words, cpu: Words) -> None:
         if ranges[STALE_WORDS * i + STALE_STAGE] == STAGE_READY:
             offset = ranges[STALE_WORDS * i + STALE_OFFSET]
             size = ranges[STALE_WORDS * i + STALE_SIZE]
-            address = refresh_range(ctl, cpu, offset, size)
+            address = fetch_anew(ctl, cpu, offset, size)
             record_event(ctl, cpu, _EVENT_REFRESH, address, size, 1)
         else:
             for j in range(STALE_WORDS):
@@ -78,5 +91,5 @@ def leak_fetch(ctl: Words, cpu: Words) -> None:
     if ctl[CTL_PORT] == PORT_X86_64:
         unit = 1
     part = random_word(ctl) % size // unit * unit
-    address = refresh_range(ctl, cpu, offset + part, unit)
+    address = fetch_anew(ctl, cpu, offset + part, unit)
     record_event(ctl, cpu, _EVENT_REFRESH, address, unit, 0)

@@ -79,6 +79,13 @@ CTL_WINDOWS = 72  # 3 x (base, size, offset)
 CTL_ROUND = 84  # CPU that ran last (Schedule.ROUND_ROBIN, LEAST_CLOCK)
 CTL_WARNINGS = 87  # WARN and BUG events so far
 CTL_ROUND_CLOCK = 88  # clock that this round's CPUs are not ahead of (Schedule.LEAST_CLOCK)
+CTL_ORDERING = 89  # Ordering
+CTL_SHOWN = 90  # CPU as which memory looks: with its pending stores; -1 = none
+CTL_NOW = 91  # stores that have landed so far, which is the time that views are counted in
+CTL_ORDER_RANDOM = 92  # xorshift64* state of what memory ordering draws
+CTL_LANDED = 93  # (LANDED_ROWS, LANDED_WORDS) int64: the stores that landed last
+CTL_LAST_LANDED = 94  # LAST_SLOTS int64: time of the last landing in a granule of that hash
+CTL_FENCES = 95  # int32 per text byte: fences that start before it (Ordering.TSO, fast mode)
 CTL_WORDS = 96
 
 # --- CPU block -------------------------------------------------------------------------------
@@ -113,7 +120,16 @@ CPU_FRESH = 27  # 1: no instruction has run since the engine was entered
 CPU_LANDED = 28  # 1: CPU_PC was arrived at by a taken control transfer
 CPU_BREAK_AT = 29  # address of the breakpoint that it hit last, 0 = none yet
 CPU_SCRATCH = 32  # 4 words that uc_reg_read and uc_reg_write go through
+CPU_PENDING_STORES = 36  # number of its stores that have not landed
+CPU_STORE_ROWS = 37  # host address, (PENDING_MAX, STORE_WORDS) int64
+CPU_VIEWS = 38  # host address, VIEW_WORDS int64 (Ordering.ARM64, or TSO on arm64)
+CPU_COHERENCE = 39  # host address, COHERENCE_SLOTS int64
+CPU_FORWARDS = 41  # host address, (COHERENCE_SLOTS, FORWARD_WORDS) int64
+CPU_LATE_PC = 40  # instruction whose store landed in memory that had been freed meanwhile
 CPU_WORDS = 64
+
+LATE_STORE = 1000
+"""``CTL_STOP_INFO`` of a fault that no instruction under way made: see ``CPU_LATE_PC``."""
 
 NO_TICK = 1 << 62
 """``CPU_NEXT_TICK`` of a CPU without timer interrupts: no clock comes so far."""
@@ -132,6 +148,7 @@ CLASS_SERIAL = 1  # the instruction here serialises
 CLASS_SERIAL_BEFORE = 2  # the instruction that ends here serialises
 CLASS_HALT = 4
 CLASS_SHADOW = 8  # no interrupt is taken right behind the instruction here
+CLASS_FENCE = 16  # every store before it has landed when it is done
 
 PORT_X86_64, PORT_ARM64 = 0, 1
 
@@ -158,6 +175,55 @@ STALE_WORDS = 3
 STALE_MAX = 64
 # Stages of one text store on its way to another CPU's fetch (x86-64 starts at STAGE_READY)
 STAGE_STORED, STAGE_CLEANING, STAGE_CLEANED, STAGE_INVALIDATING, STAGE_READY = range(5)
+
+
+# --- memory ordering -------------------------------------------------------------------------
+PENDING_MAX = 16
+"""Stores of a CPU that can be pending. # assumed: any bound is sound; cores have 40 to 70 entries"""
+(
+    STORE_ADDRESS, STORE_SIZE, STORE_VALUE, STORE_UNDER, STORE_DUE, STORE_GROUP, STORE_RELEASE, STORE_VIEW,
+    STORE_PC, STORE_ATOMIC,
+) = range(10)  # fmt: skip
+STORE_WORDS = 10
+
+LANDED_ROWS = 1024  # a load never looks further back; a power of two
+LANDED_GRANULE, LANDED_MASK, LANDED_OLD, LANDED_BEFORE, LANDED_CPU = range(5)
+LANDED_WORDS = 5
+LAST_SLOTS = 1024  # a power of two
+COHERENCE_SLOTS = 256  # a power of two
+
+# A CPU's store that landed last in a granule of that hash; size 0: one that loads do not forward from
+FORWARD_TIME, FORWARD_ADDRESS, FORWARD_SIZE, FORWARD_VIEW, FORWARD_ATOMIC = range(5)
+FORWARD_WORDS = 5
+
+# What a CPU has seen, each a time: X0 to X30, then as below
+VIEW_ZERO = 31  # XZR, and operands that are no register: always 0
+VIEW_SP = 32
+VIEW_FLAGS = 33
+VIEW_VECTOR = 34  # all of V0 to V31
+VIEW_SYSTEM = 36  # VIEW_SYSTEM_SLOTS of them: system registers, by hash
+VIEW_SYSTEM_SLOTS = 24
+VIEW_READS = 60  # greatest of its loads
+VIEW_FLOOR = 61  # what its next loads must have seen
+VIEW_WRITES = 62  # its last store that landed
+VIEW_RELEASED = 63  # its last store-release that landed
+VIEW_LOADED = 64  # greatest load of the instruction under way, -1 = none that was looked at
+VIEW_GROUP = 65  # write barriers so far: stores of one group may land in any order
+VIEW_MONITOR = 66  # granule of the exclusive monitor, 0 = none
+VIEW_MONITOR_TIME = 67
+VIEW_FAILED = 68  # 1: the store-exclusive under way was made to fail
+VIEW_BORROWED = 69  # values that stand in memory for the instruction under way alone
+VIEW_BORROWS = 70  # BORROWS_MAX x (address, size, value to give back)
+BORROWS_MAX = 8
+VIEW_WORDS = 96
+
+
+class Ordering(IntEnum):
+    """Which outcomes of loads and stores a run can show."""
+
+    SC = 0  # each access takes effect at its instruction
+    TSO = 1  # stores wait in order
+    ARM64 = 2  # stores wait and land in any order, loads may be early
 
 
 class ProbeKind(IntEnum):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emu.arch.port import Port
 from emu.build.decode import decode_lite
 from emu.build.memory_map import TEXT_WINDOWS
 from emu.machine.memory import TEXT_SIZE, text_offset
 from emu.machine.state import (
+    CLASS_FENCE,
     CLASS_HALT,
     CLASS_SERIAL,
     CLASS_SERIAL_BEFORE,
@@ -27,21 +29,27 @@ _LONGEST = 15
 class TextTables:
     """What the loop knows about text, one entry per byte of all text windows.
 
+    Args:
+        port: whose code it is.
+        fences: whether to look for fences.
+
     Attributes:
         starts: uint8, shape ``(TEXT_SIZE,)``: 1 where an instruction starts.
         index: int32, shape ``(TEXT_SIZE + 1,)``: instructions that start before a byte.
         length: uint8, shape ``(TEXT_SIZE,)``: bytes of the instruction that starts there.
         classes: uint8, shape ``(TEXT_SIZE + 1,)``: ``CLASS_*`` bits.
+        fences: int32, shape ``(TEXT_SIZE + 1,)``: fences that start before a byte, if looked for.
         probe: int32, shape ``(TEXT_SIZE,)``: row in `probes`, 0 = none.
         probes: int64, shape ``(n, PROBE_WORDS)``.
     """
 
-    def __init__(self, port: Port) -> None:
-        self._port = port
+    def __init__(self, port: Port, *, fences: bool = False) -> None:
+        self._port, self._looks_for_fences = port, fences
         self.starts = np.zeros(TEXT_SIZE, np.uint8)
         self.index = np.zeros(TEXT_SIZE + 1, np.int32)
         self.length = np.zeros(TEXT_SIZE, np.uint8)
         self.classes = np.zeros(TEXT_SIZE + 1, np.uint8)
+        self.fences = np.zeros(TEXT_SIZE + 1 if fences else 1, np.int32)
         self.probe = np.zeros(TEXT_SIZE, np.int32)
         self.probes = np.zeros((_MAX_PROBES, PROBE_WORDS), np.int64)
         self._free_rows = list(range(_MAX_PROBES - 1, 0, -1))
@@ -61,8 +69,15 @@ class TextTables:
             self.length[start : start + len(code)] = 0
             self.classes[start : start + len(code)] = 0
             self._decode(base, code)
-        np.cumsum(self.starts[lowest:], dtype=np.int32, out=self.index[lowest + 1 :])
-        self.index[lowest + 1 :] += self.index[lowest]
+        self._count(self.starts, self.index, lowest)
+        if self._looks_for_fences:
+            self._count((self.classes[:-1] & CLASS_FENCE) != 0, self.fences, lowest)
+
+    @staticmethod
+    def _count(marks: NDArray[np.generic], before: NDArray[np.int32], lowest: int) -> None:
+        """Count the marks before each byte from offset ``lowest`` on."""
+        np.cumsum(marks[lowest:], dtype=np.int32, out=before[lowest + 1 :])
+        before[lowest + 1 :] += before[lowest]
 
     def redescribe(self, address: int, code: bytes) -> None:
         """Decode code that was stored over other text, unless it lies within one known instruction."""
@@ -82,8 +97,10 @@ class TextTables:
     def _decode(self, base: int, code: bytes) -> None:
         at = 0
         while at < len(code):
-            for address, size, mnemonic, _ in decode_lite(self._port, code[at:], base + at):
+            for address, size, mnemonic, operands in decode_lite(self._port, code[at:], base + at):
                 offset = text_offset(address)
+                if self._looks_for_fences and self._port.memory_order.is_fence(mnemonic, operands):
+                    self.classes[offset] |= CLASS_FENCE
                 self.starts[offset] = 1
                 self.length[offset] = size
                 if mnemonic in self._port.serialising:

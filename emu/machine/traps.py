@@ -19,6 +19,8 @@ from emu.machine.state import (
     CPU_SCRATCH,
     CPU_STOP,
     CPU_UC,
+    CPU_VIEWS,
+    CTL_ORDERING,
     CTL_PORT,
     CTL_PROBE,
     CTL_PROBE_TABLE,
@@ -47,6 +49,7 @@ from emu.machine.state import (
     ProbeKind,
     Stop,
 )  # fmt: skip
+from emu.machine.store_buffer import drain
 from emu.machine.unicorn_errors import (
     INSN_INVALID,
     READ_PROT,
@@ -54,6 +57,7 @@ from emu.machine.unicorn_errors import (
     WRITE_PROT,
     WRITE_UNMAPPED,
 )
+from emu.machine.views import catch_up, context_event
 from emu.structs import PERCPU
 from emu.trace.schema import EventKind
 
@@ -107,6 +111,10 @@ def write_spsr(ctl: Words, cpu: Words, value: int) -> None:
 def enter_exception(ctl: Words, cpu: Words, vector: int) -> bool:
     """Do what the hardware does on an interrupt or exception; False if there is no stack to do it on."""
     pc = cpu[CPU_PC]
+    if cpu[CPU_VIEWS]:
+        context_event(cpu)
+    elif ctl[CTL_ORDERING]:  # Source: Intel SDM vol. 3A, 12.10 "Store Buffer": when it is always drained
+        drain(ctl, cpu)
     flags = read_register(ctl, cpu, ctl[CTL_REG_FLAGS])
     if ctl[CTL_PORT] == PORT_X86_64:
         sp = read_register(ctl, cpu, ctl[CTL_REG_SP])
@@ -143,6 +151,8 @@ def deliver_interrupt(ctl: Words, cpu: Words) -> bool:
     else:
         bit, vector = IRQ_RESCHEDULE, ctl[CTL_VECTOR_RESCHEDULE]
     cpu[CPU_PENDING] = pending & ~bit
+    if cpu[CPU_VIEWS] and bit != IRQ_TIMER:
+        catch_up(ctl, cpu)  # who sent it had its stores land first: see send_ipi
     pc = cpu[CPU_PC]
     if not in_user_text(ctl, pc):
         push_interrupt(ctl, cpu, pc)

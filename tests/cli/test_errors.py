@@ -275,6 +275,9 @@ class TestRunOptions:
             ("--mode fast --schedule random", "schedule"),
             ("--schedule round-robin", "schedule"),
             ("--fetch nosuch", "fetch"),
+            ("--ordering nosuch", "ordering"),
+            ("--ordering arm64", "ordering"),
+            ("--ordering arm64 --mode exact", "ordering"),
         ],
     )
     def test_impossible_value(self, capsys: pytest.CaptureFixture[str], arguments: str, key: str) -> None:

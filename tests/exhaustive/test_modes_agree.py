@@ -25,7 +25,7 @@ def play(
     """Return the run of a machine that everything is done to, why it stopped each time, and its log."""
     machine = Machine(
         arch=scheme.arch, call_ops=scheme.call_ops, cpus=3, workers=2, users=1, mode=mode, schedule="quantum",
-        quantum=quantum, seed=seed, fetch=fetch,
+        quantum=quantum, seed=seed, fetch=fetch, ordering="sc",
     )  # fmt: skip
     switch_at_once(machine)
     stops = []

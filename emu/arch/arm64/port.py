@@ -7,6 +7,7 @@ import struct
 
 from emu.arch.arm64 import poke, trampoline
 from emu.arch.errors import OutOfReachError
+from emu.arch.memory_order import MemoryOrder
 from emu.arch.port import EntrySite, Port, Registers
 from emu.arch.probing import ON_EVERY_PORT, Probing
 from emu.arch.tracing import Tracing
@@ -99,6 +100,9 @@ ARM64 = Port(
     serialising=frozenset({"isb", "eret"}),  # Source: Arm ARM DDI 0487, context synchronization event
     halting=frozenset({"wfi"}),
     shadowing=frozenset(),
+    memory_order=MemoryOrder(
+        own="arm64", allowed=("sc", "tso", "arm64"), is_fence=lambda _mnemonic, _operands: False
+    ),
     equates={"PSTATE_I": 0x80, "PSTATE_EL1H": 0x5},
     tracing=Tracing(
         poke_steps=poke.poke_steps,

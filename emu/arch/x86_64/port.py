@@ -6,10 +6,12 @@ import re
 import struct
 
 from emu.arch.errors import OutOfReachError
+from emu.arch.memory_order import MemoryOrder
 from emu.arch.port import EntrySite, Port, Registers
 from emu.arch.probing import ON_EVERY_PORT, Probing
 from emu.arch.tracing import Tracing
 from emu.arch.x86_64 import poke, trampoline
+from emu.arch.x86_64.fences import is_fence
 from emu.structs import Member, Struct
 
 NOPS = re.compile(
@@ -95,6 +97,7 @@ X86_64 = Port(
     serialising=frozenset({"iretq", "cpuid"}),  # Source: Intel SDM vol. 3A, 9.3
     halting=frozenset({"hlt"}),
     shadowing=frozenset({"sti"}),  # Source: Intel SDM vol. 2B, STI
+    memory_order=MemoryOrder(own="tso", allowed=("sc", "tso"), is_fence=is_fence),
     equates={"FLAGS_IF": 0x200, "KERNEL_CS": 0x8, "KERNEL_DS": 0x10},
     tracing=Tracing(
         poke_steps=poke.poke_steps,
