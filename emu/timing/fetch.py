@@ -35,6 +35,7 @@ from emu.timing.layout import (
     SH_POKES,
     T_BRANCH_CYCLE,
     T_BRANCHES,
+    T_DELIVERY,
     T_DISPATCH,
     T_FETCH,
     T_FETCH_CROSSINGS,
@@ -65,7 +66,6 @@ def fetch_later(cpu: Words, cycle: int, reason: int) -> None:
     """Let fetch go on in ``cycle``, if that is later than now."""
     if cycle > cpu[T_FETCH]:
         cpu[T_FETCH] = cycle
-        cpu[T_FETCH_SLOTS] = 0
         cpu[T_FETCH_REASON] = reason
 
 
@@ -96,9 +96,11 @@ def fetch_line(cpu: Words, shared: Words, line: int) -> None:
 def fetch(cpu: Words, shared: Words, pc: int, length: int, slots: int, microcoded: bool) -> int:
     """Fetch one instruction; return the cycle in which it can be dispatched at the earliest.
 
-    The first line crossing behind a taken branch costs a cycle; then two lines come per cycle.
+    Prediction runs ahead of delivery. The first line crossing behind a taken branch costs prediction a
+    cycle; then two lines come per cycle. Delivery takes so many slots per cycle, and a pause before microcode.
     """
     fetch_later(cpu, cpu[T_DISPATCH] - cpu[P_FETCH_AHEAD], cpu[T_FETCH_REASON])
+    cpu[T_DELIVERY] = max(cpu[T_DELIVERY], cpu[T_DISPATCH] - cpu[P_FETCH_AHEAD])
     last = (pc + length - 1) >> LINE_BITS
     line = cpu[T_FETCH_LINE]
     if line != last:
@@ -111,20 +113,23 @@ def fetch(cpu: Words, shared: Words, pc: int, length: int, slots: int, microcode
             if crossings == 1 or (crossings >= 4 and crossings & 1 == 0):
                 fetch_later(cpu, cpu[T_FETCH] + cpu[P_LINE_CROSSING], _FETCH)
             fetch_line(cpu, shared, cpu[T_FETCH_LINE] + 1)
+    delivery, used = cpu[T_DELIVERY], cpu[T_FETCH_SLOTS]
+    if cpu[T_FETCH] > delivery:
+        delivery, used = cpu[T_FETCH], 0
     if microcoded:
-        fetch_later(cpu, cpu[T_FETCH] + cpu[P_MICROCODE_ENTRY], _MICROCODE)
-    taken = cpu[T_FETCH_SLOTS] + slots
-    cycle = cpu[T_FETCH]
-    if taken > cpu[P_FETCH_WIDTH]:
-        if slots < taken:  # else it begins this cycle
-            cycle += 1
-        cpu[T_FETCH] = cycle
-        taken = slots
-        while taken > cpu[P_FETCH_WIDTH]:
-            cpu[T_FETCH] += 1
-            taken -= cpu[P_FETCH_WIDTH]
-    cpu[T_FETCH_SLOTS] = taken
-    return cycle
+        delivery += cpu[P_MICROCODE_ENTRY]
+        used = 0
+        cpu[T_FETCH_REASON] = _MICROCODE
+    if used > 0 and used + slots > cpu[P_FETCH_WIDTH]:
+        delivery += 1
+        used = 0
+    begun = delivery
+    used += slots
+    while used > cpu[P_FETCH_WIDTH]:
+        delivery += 1
+        used -= cpu[P_FETCH_WIDTH]
+    cpu[T_DELIVERY], cpu[T_FETCH_SLOTS] = delivery, used
+    return begun
 
 
 @jit

@@ -23,7 +23,8 @@ from enum import IntEnum
     P_DIV_BITS_FREE, P_DIV_BITS_PER_CYCLE, P_REP_BYTES_PER_CYCLE, P_REP_SHORT_BYTES, P_REP_LONG,
     P_SPLIT_STORE, P_FORWARD_CONTAINED_RENAMED, P_FORWARD_SHARE, P_INDEXED_LOAD_EXTRA,
     P_EXTENDED_LOAD_EXTRA, P_DIV_BITS_UNKNOWN, P_SWITCH_CLEARS_RETURNS,
-) = range(82)  # fmt: skip
+    P_STORE_LATENCY,
+) = range(83)  # fmt: skip
 PARAMETERS = 96
 
 # --- one CPU ----------------------------------------------------------------------------------------
@@ -32,7 +33,7 @@ PARAMETERS = 96
     T_INDEX,  # of this CPU
     T_CPUS,  # how many CPUs share LLC and directory
     T_INSTRUCTIONS, T_MISPREDICTS,
-    T_FETCH, T_FETCH_SLOTS, T_FETCH_LINE, T_FETCH_CROSSINGS, T_FETCH_SHADOW, T_FETCH_REASON,
+    T_FETCH, T_DELIVERY, T_FETCH_SLOTS, T_FETCH_LINE, T_FETCH_CROSSINGS, T_FETCH_SHADOW, T_FETCH_REASON,
     T_BRANCH_CYCLE, T_BRANCHES,
     T_DISPATCH, T_SLOTS, T_BLOCK, T_BLOCK_REASON,
     T_RETIRE, T_RETIRED, T_ROB_COUNT, T_STORE_COUNT, T_LOAD_COUNT,
@@ -44,7 +45,7 @@ PARAMETERS = 96
     T_LAST_PORT, T_REPEAT_PC, T_REPEAT_BYTES, T_REPEAT_START,
     V_FETCH, V_DISPATCH, V_READY, V_ISSUE, V_COMPLETE, V_RETIRE, V_DISPATCH_WAIT, V_ISSUE_WAIT, V_MISPREDICTED,
     T_L1D_MISSES, T_L1I_MISSES, T_LINE_TRANSFERS, T_FORWARDS, T_FORWARD_FAILS,
-) = range(PARAMETERS, PARAMETERS + 63)  # fmt: skip
+) = range(PARAMETERS, PARAMETERS + 64)  # fmt: skip
 
 REGISTERS = 96
 REGISTER_AT = 192
@@ -55,7 +56,7 @@ RETURNS_AT, RETURNS_WORDS = 1184, 64
 PORTS_AT, PORTS_WORDS = 1248, 1024  # cycle << PORT_BITS | ports taken
 PORT_BITS = 16
 STORES_AT, STORES = 2272, 256  # by 8-byte granule
-S_ADDRESS, S_SIZE, S_READY, S_COMMIT, S_COUNT = range(5)
+S_ADDRESS, S_SIZE, S_READY, S_COMMIT, S_COUNT, S_RENAMES = range(6)
 STORE_WORDS = 8
 DIRECTIONS_AT, DIRECTIONS = STORES_AT + STORES * STORE_WORDS, 4096  # bimodal, then with history
 INDIRECT_AT, INDIRECTS = DIRECTIONS_AT + 2 * DIRECTIONS, 1024  # (branch, target)
@@ -100,6 +101,7 @@ F_SERIAL = 1 << 13  # fetch starts again behind it
 F_MICROCODED = 1 << 14
 F_ACQUIRE = 1 << 15  # later loads wait for its own load
 F_RELEASE = 1 << 16  # commits after everything before it
+F_KEEPS_STORE = 1 << 18  # what it stores can't be taken over at rename
 F_STORE_DATA_ONLY = 1 << 17  # what it stores is its source, not its result
 
 

@@ -18,6 +18,7 @@ from emu.timing.layout import (
     F_DRAIN_STORES,
     F_FUSES,
     F_FUSION_HEAD,
+    F_KEEPS_STORE,
     F_LOAD_BARRIER,
     F_LOCK,
     F_MICROCODED,
@@ -54,6 +55,7 @@ from emu.timing.layout import (
     P_ROB,
     P_SERIALISE,
     P_STORE_DATA_PORTS,
+    P_STORE_LATENCY,
     P_STORE_PORTS,
     P_VECTOR_LOAD_EXTRA,
     P_VECTOR_LOADS,
@@ -376,7 +378,7 @@ def step(
         data = sources if flags & F_STORE_DATA_ONLY else complete
         if cpu[P_STORE_DATA_PORTS]:
             data = take_port(cpu, cpu[P_STORE_DATA_PORTS], max(data, earliest), 1)
-        finished = max(complete, start + 1, data)
+        finished = max(complete, start + cpu[P_STORE_LATENCY], data)
 
     branch_right = True
     if kind:
@@ -401,7 +403,7 @@ def step(
     clock = retire(cpu, finished, slots)
     if stores:
         size = rows[at + R_STORE_SIZE]
-        commit_store(cpu, shared, store, size, data, clock)
+        commit_store(cpu, shared, store, size, data, clock, flags & F_KEEPS_STORE == 0)
     if kind:
         follow(cpu, shared, kind, pc, next_pc, next_pc != pc + length, branch_right)
         if not branch_right:

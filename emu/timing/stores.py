@@ -23,6 +23,7 @@ from emu.timing.layout import (
     S_COMMIT,
     S_COUNT,
     S_READY,
+    S_RENAMES,
     S_SIZE,
     STORE_WORDS,
     STORES,
@@ -86,7 +87,7 @@ def load_done(
         cpu[T_FORWARD_SHARE] = share + (_SHARE >> _SHARE_SHIFT)
         cpu[T_FORWARDS] += 1
         same = cpu[store + S_SIZE] == size or (cpu[P_FORWARD_CONTAINED_RENAMED] != 0 and size >= 4)
-        if renames and same and cpu[store + S_ADDRESS] == address and cpu[P_FORWARD_RENAMED] >= 0:
+        if renames and same and cpu[store + S_RENAMES] and cpu[store + S_ADDRESS] == address and cpu[P_FORWARD_RENAMED] >= 0:
             return max(earliest, ready) + cpu[P_FORWARD_RENAMED], _FORWARD
         return max(issue + extra, ready) + cpu[P_FORWARD], _FORWARD
     beyond = reach(cpu, shared, address, False)
@@ -99,7 +100,7 @@ def load_done(
 
 
 @jit
-def commit_store(cpu: Words, shared: Words, address: int, size: int, ready: int, retire: int) -> int:
+def commit_store(cpu: Words, shared: Words, address: int, size: int, ready: int, retire: int, renames: bool) -> int:
     """Put a store into the queue and return the cycle in which it is in the cache.
 
     Stores commit in order, one per cycle; those to one line in pairs, unless many of them are loaded
@@ -129,6 +130,7 @@ def commit_store(cpu: Words, shared: Words, address: int, size: int, ready: int,
         at = STORES_AT + (granule & (STORES - 1)) * STORE_WORDS
         cpu[at + S_ADDRESS], cpu[at + S_SIZE], cpu[at + S_READY] = address, size, ready
         cpu[at + S_COMMIT], cpu[at + S_COUNT] = commit, count
+        cpu[at + S_RENAMES] = renames
     return commit
 
 

@@ -172,6 +172,8 @@ def _cost(name: str, entry: Entry, operands: tuple[Operand, ...]) -> str:
             return "rotate_carry_1" if operands[1].immediate == 1 else "rotate_carry"
         case "div":
             return f"div{8 * operands[0].size}"
+        case "alu" if memory is not None and name in ("movzx", "movsx", "movsxd"):
+            return "mov"
         case "bt" | "bts" if memory is not None:
             return f"{entry.cost}_memory_{'bit' if operands[1].kind == 'immediate' else 'register'}"
         case "vector_transfer" if memory is not None or all(map(_is_vector, operands)):
@@ -251,7 +253,9 @@ def _stack(name: str, entry: Entry, insn: Detailed) -> Role:
                 facts = facts.but(flags=facts.flags & ~F_STORE_DATA_ONLY)
     if pops:
         address = (REGISTERS["rbp"],) if name == "leave" else (RSP,)
-        facts = facts.but(load_address=address, load_size=width, loads=1, flags=facts.flags | F_RENAMES)
+        facts = facts.but(load_address=address, load_size=width, loads=1)
+        if name != "popfq":
+            facts = facts.but(flags=facts.flags | F_RENAMES)
     if name == "ret" and operand is not None:
         facts = facts.but(slots=1)
     return facts.but(sources=tuple(dict.fromkeys(sources)), dests=tuple(dests))

@@ -10,6 +10,7 @@ from emu.timing.layout import (
     F_DRAIN_STORES,
     F_FUSES,
     F_FUSION_HEAD,
+    F_KEEPS_STORE,
     F_LOAD_BARRIER,
     F_MOVE,
     F_NOP,
@@ -80,7 +81,7 @@ INTEGER = table({
     "std": _system("std"),
     "lahf": _system("alu", flags="r", reads=("rax",), writes=("rax",)),
     "sahf": _system("alu", flags="w", reads=("rax",)),
-    "mulx": Entry(access=("w", "w", "r"), cost="mul_wide", reads=("rdx",)),
+    "mulx": Entry(access=("w", "w", "r"), cost="mulx", reads=("rdx",)),
     "div": Entry(
         access=_R, cost="div", flags="w", reads=("rax", "rdx"), writes=("rax", "rdx"), detail=Detail.QUOTIENT_BITS
     ),
@@ -101,7 +102,7 @@ INTEGER = table({
 STACK = table({
     "push": Entry(access=_R, cost="push", bits=F_STACK),
     "pop": Entry(access=_W, cost="pop", bits=F_STACK),
-    "pushfq": Entry(access=(), cost="pushf", flags="r", bits=F_STACK),
+    "pushfq": Entry(access=(), cost="pushf", flags="r", bits=F_STACK | F_KEEPS_STORE),
     "popfq": Entry(access=(), cost="popf", flags="w", bits=F_STACK),
     "leave": Entry(access=(), cost="leave", reads=("rbp",), writes=("rsp", "rbp")),
     "enter": Entry(access=("-", "-"), cost="enter", reads=("rbp",), writes=("rsp", "rbp")),
