@@ -163,7 +163,7 @@ class Recorder:
         if port.registers.link:
             uc.reg_write(register_number(port, port.registers.link), END)
         else:
-            top -= 8
+            top -= 24  # as on the host: see emu.lab.cycles.host_child
             uc.mem_write(top, END.to_bytes(8, "little"))
         uc.reg_write(register_number(port, port.registers.sp), top)
         for number, value in zip(registers[1:], (iterations, SCRATCH_BASE), strict=True):

@@ -11,8 +11,8 @@ import mmap
 import statistics
 import sys
 
+PAGE = 4096
 SCRATCH_SIZE = 64 << 10
-STACK_ROOM = 64 << 10
 CHAIN_ADDS = 64
 WIDTH_MOVES = 96
 CALIBRATION_CYCLES = 16_000  # the TSC may step by 26, so that shorter ones are not exact
@@ -24,15 +24,20 @@ _TIMER = bytes.fromhex(
     "4989fc4889f74889d6"  # mov r12, rdi ; mov rdi, rsi ; mov rsi, rdx
     "0faee80f310faee8"  # lfence ; rdtsc ; lfence
     "48c1e2204809d04989c5"  # shl rdx, 32 ; or rax, rdx ; mov r13, rax
-    "4155"  # push r13: the start stays on the stack, the code may not touch it there
+    "4989e6"  # mov r14, rsp
+    "4881e400f0ffff"  # and rsp, -4096: the same place in a page each time
+    "4883ec10"  # sub rsp, 16
+    "4c892c24"  # mov [rsp], r13
+    "4c89742408"  # mov [rsp + 8], r14
     "41ffd4"  # call r12
-    "415d"  # pop r13
+    "4c8b2c24"  # mov r13, [rsp]
+    "488b642408"  # mov rsp, [rsp + 8]
     "0f01f90faee8"  # rdtscp ; lfence
     "48c1e2204809d04c29e8"  # shl rdx, 32 ; or rax, rdx ; sub rax, r13
     "fc"  # cld
     "415f415e415d415c5d5bc3"  # pop r15 to rbx ; ret
 )
-"""uint64 timer(code, iterations, scratch): TSC ticks of one call. ``push`` leaves rsp 16-aligned at the call."""
+"""uint64 timer(code, iterations, scratch): TSC ticks of one call. The code finds rsp 24 below a page."""
 
 
 def _calibration(body: bytes) -> bytes:
@@ -44,7 +49,7 @@ def _calibration(body: bytes) -> bytes:
 class Host:
     """Code mapped executable, and how to time it."""
 
-    def __init__(self, code: bytes, base: int, entry: int) -> None:
+    def __init__(self, segments: list[tuple[int, bytes]], entry: int) -> None:
         pieces = [
             _TIMER,
             b"\xc3",
@@ -54,19 +59,20 @@ class Host:
         starts, at = [], 0
         for piece in pieces:
             starts.append(at)
-            at += -(-len(piece) // 4096) * 4096
-        tail = base % 4096
-        room = at + tail + len(code) + 4096
-        self.area = mmap.mmap(-1, room, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+            at += -(-len(piece) // PAGE) * PAGE
+        low = min(address for address, _ in segments) & -PAGE
+        room = max(address + len(content) for address, content in segments) - low
+        self.area = mmap.mmap(-1, at + room + PAGE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
         for start, piece in zip(starts, pieces, strict=True):
             self.area[start : start + len(piece)] = piece
-        self.area[at + tail : at + tail + len(code)] = code
+        for address, content in segments:  # distances stay, so relative addresses are right
+            self.area[at + address - low : at + address - low + len(content)] = content
         self.scratch = mmap.mmap(-1, SCRATCH_SIZE)
         host = ctypes.addressof(ctypes.c_char.from_buffer(self.area))
         self.scratch_at = ctypes.addressof(ctypes.c_char.from_buffer(self.scratch))
         self.call = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64)(host)
         self.empty, self.chain, self.width = (host + start for start in starts[1:])
-        self.code = host + at + tail + entry - base
+        self.code = host + at + entry - low
 
     def ticks(self, function: int, iterations: int) -> int:
         """Return TSC ticks of one call."""
@@ -143,7 +149,7 @@ def _iterations(host: Host) -> tuple[int, int]:
 def main() -> None:
     """Answer the request on stdin."""
     request = json.load(sys.stdin)
-    host = Host(bytes.fromhex(request["code"]), request["base"], request["entry"])
+    host = Host([(at, bytes.fromhex(content)) for at, content in request["segments"]], request["entry"])
     print(json.dumps(measure(host, request["samples"], request["once"])))
 
 
