@@ -14,7 +14,6 @@ from emu.timing.layout import (
     DIRECTIONS_AT,
     INDIRECT_AT,
     INDIRECTS,
-    P_BRANCHES_PER_CYCLE,
     P_BTB_MISS,
     P_CALL,
     P_CALL_SHADOW,
@@ -33,8 +32,6 @@ from emu.timing.layout import (
     SH_POKED,
     SH_POKED_AT,
     SH_POKES,
-    T_BRANCH_CYCLE,
-    T_BRANCHES,
     T_DELIVERY,
     T_DISPATCH,
     T_FETCH,
@@ -49,6 +46,7 @@ from emu.timing.layout import (
     T_PATH,
     T_POKES_SEEN,
     T_RETURNS,
+    T_RETURNS_KNOWN,
     Branch,
     Wait,
 )
@@ -133,26 +131,12 @@ def fetch(cpu: Words, shared: Words, pc: int, length: int, slots: int, microcode
 
 
 @jit
-def count_branch(cpu: Words) -> None:
-    """Only so many branches are predicted in a cycle."""
-    if cpu[T_BRANCH_CYCLE] != cpu[T_FETCH]:
-        cpu[T_BRANCH_CYCLE] = cpu[T_FETCH]
-        cpu[T_BRANCHES] = 0
-    elif cpu[T_BRANCHES] >= cpu[P_BRANCHES_PER_CYCLE]:
-        fetch_later(cpu, cpu[T_FETCH] + 1, _FETCH)
-        cpu[T_BRANCH_CYCLE] = cpu[T_FETCH]
-        cpu[T_BRANCHES] = 0
-    cpu[T_BRANCHES] += 1
-
-
-@jit
 def follow(cpu: Words, shared: Words, kind: int, pc: int, next_pc: int, taken: bool, right: bool) -> None:
     """Move fetch to where a branch leads; a prediction that fails moves it again when it is found out.
 
     A direct branch right behind a call is fetched in the call's second cycle; of several behind a return
     the second is.
     """
-    count_branch(cpu)
     if not taken:
         return
     cost = cpu[P_TAKEN]
@@ -209,10 +193,13 @@ def predict(cpu: Words, kind: int, pc: int, length: int, next_pc: int) -> bool:
             top = cpu[T_RETURNS]
             cpu[RETURNS_AT + top % cpu[P_RETURN_STACK]] = pc + length
             cpu[T_RETURNS] = top + 1
+            cpu[T_RETURNS_KNOWN] = min(cpu[T_RETURNS_KNOWN] + 1, cpu[P_RETURN_STACK])
     elif kind == _RETURN:
         top = cpu[T_RETURNS] - 1
         if top < 0:
             top += cpu[P_RETURN_STACK]
         cpu[T_RETURNS] = top
-        right = cpu[RETURNS_AT + top % cpu[P_RETURN_STACK]] == next_pc
+        known = cpu[T_RETURNS_KNOWN]
+        right = known > 0 and cpu[RETURNS_AT + top % cpu[P_RETURN_STACK]] == next_pc
+        cpu[T_RETURNS_KNOWN] = max(known - 1, 0)
     return right

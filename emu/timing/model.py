@@ -16,7 +16,7 @@ _PARAMETERS = {
     name[2:].lower(): value for name, value in vars(layout).items() if name.startswith("P_") and isinstance(value, int)
 }
 _PORT_LISTS = frozenset(
-    "branch_ports fused_ports load_ports store_ports store_data_ports vector_loads".split()
+    "branch_slots branch_ports fused_ports load_ports store_ports store_data_ports vector_loads".split()
 )
 _POWERS = frozenset(name for name in _PARAMETERS if name.endswith("_sets"))
 _COST_FIELDS = {

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emu.compiled import jit
-from emu.timing.layout import PORT_BITS, PORTS_AT, PORTS_WORDS, T_LAST_PORT, T_ROTATION
+from emu.timing.layout import PORT_BITS, PORT_TAILS_AT, PORTS_AT, PORTS_WORDS, T_LAST_PORT
 
 Words = NDArray[np.int64]
 
@@ -27,7 +27,7 @@ def taken_ports(cpu: Words, cycle: int) -> int:
 def take_port(cpu: Words, ports: int, ready: int, busy: int) -> int:
     """Take one of ``ports`` (a mask) from the first cycle on, not before ``ready``; return that cycle.
 
-    The port is kept for ``busy`` cycles. Among several free ones the choice rotates.
+    The port is kept for ``busy`` cycles. Of several free ones the one with the least work in front of it is taken.
     """
     cycle = ready
     while True:
@@ -37,15 +37,18 @@ def take_port(cpu: Words, ports: int, ready: int, busy: int) -> int:
         cycle += 1
         if cycle > ready + _FAR:  # a ring's length of work in front of it: the model gives up ordering
             return cycle
-    rotation = cpu[T_ROTATION]
-    cpu[T_ROTATION] = rotation + 1
-    above = free & (_MASK << (rotation & 3))
-    if above:
-        free = above
-    port = free & -free
+    port, tail = 0, cycle + PORTS_WORDS
+    for number in range(PORT_BITS):
+        if free >> number & 1 and cpu[PORT_TAILS_AT + number] < tail:
+            port, tail = 1 << number, cpu[PORT_TAILS_AT + number]
+    if port == 0:
+        port = free & -free
     cpu[T_LAST_PORT] = port
     for ahead in range(busy):
         mark_port(cpu, cycle + ahead, port)
+    for number in range(PORT_BITS):
+        if port >> number & 1:
+            cpu[PORT_TAILS_AT + number] = max(cpu[PORT_TAILS_AT + number], cycle + busy - 1)
     return cycle
 
 

@@ -27,12 +27,15 @@ from emu.timing.layout import (
     F_RENAMES,
     F_RMW,
     F_SERIAL,
+    F_STACK,
     F_STORE_DATA_ONLY,
+    F_USES_STACK,
     F_VECTOR,
     F_ZERO,
     LOADS_AT,
     LOADS_WORDS,
     NONE,
+    P_BRANCH_SLOTS,
     P_DIV_BITS_FREE,
     P_DIV_BITS_PER_CYCLE,
     P_DIV_BITS_UNKNOWN,
@@ -54,6 +57,7 @@ from emu.timing.layout import (
     P_RMW_ONE_AGU,
     P_ROB,
     P_SERIALISE,
+    P_STACK_ENGINE,
     P_STORE_DATA_PORTS,
     P_STORE_LATENCY,
     P_STORE_PORTS,
@@ -114,6 +118,7 @@ from emu.timing.layout import (
     T_RETIRED,
     T_ROB_COUNT,
     T_SLOTS,
+    T_STACK_MOVED,
     V_COMPLETE,
     V_DISPATCH,
     V_DISPATCH_WAIT,
@@ -123,6 +128,7 @@ from emu.timing.layout import (
     V_MISPREDICTED,
     V_READY,
     V_RETIRE,
+    X86_STACK_POINTER,
     Branch,
     Detail,
     Wait,
@@ -132,8 +138,8 @@ from emu.timing.stores import commit_store, load_done, queue_free
 
 Words = NDArray[np.int64]
 
+_CALL, _INDIRECT_CALL = int(Branch.CALL), int(Branch.INDIRECT_CALL)
 _CONDITIONAL, _RETURN, _OTHER = int(Branch.CONDITIONAL), int(Branch.RETURN), int(Branch.OTHER)
-_INDIRECT, _INDIRECT_CALL = int(Branch.INDIRECT), int(Branch.INDIRECT_CALL)
 _QUOTIENT_BITS, _COUNT = int(Detail.QUOTIENT_BITS), int(Detail.COUNT)
 _NOTHING, _WIDTH, _ROB, _QUEUE = int(Wait.NOTHING), int(Wait.WIDTH), int(Wait.ROB), int(Wait.QUEUE)
 _MICROCODE, _DRAIN, _SOURCE, _ADDRESS = int(Wait.MICROCODE), int(Wait.DRAIN), int(Wait.SOURCE), int(Wait.ADDRESS)
@@ -215,6 +221,12 @@ def retire(cpu: Words, complete: int, slots: int) -> int:
 
 
 @jit
+def is_taken(kind: int, following: int, next_pc: int) -> bool:
+    """Tell whether fetch leaves the straight line: all jumps and returns do, a call of the next address does not."""
+    return next_pc != following or not (kind == _CONDITIONAL or kind == _CALL)
+
+
+@jit
 def begin_repeat(cpu: Words, pc: int, entered: int, start: int) -> None:
     """Note that a repeated string instruction has begun: its first repetition is a step as any other."""
     cpu[T_REPEAT_PC], cpu[T_REPEAT_BYTES], cpu[T_REPEAT_START] = pc, 0, entered + start
@@ -284,6 +296,12 @@ def step(
     earliest = entered + cpu[P_ISSUE_DELAY]
     wait = _NOTHING
 
+    if flags & F_STACK:
+        cpu[T_STACK_MOVED] = cpu[P_STACK_ENGINE]
+    elif flags & F_USES_STACK and cpu[T_STACK_MOVED]:
+        cpu[T_STACK_MOVED] = 0
+        pointer = REGISTER_AT + X86_STACK_POINTER
+        cpu[pointer] = max(cpu[pointer], earliest) + 1
     ready = earliest
     if flags & F_ZERO == 0:
         sources = latest(cpu, rows, at + R_SOURCE0, 6)
@@ -293,7 +311,7 @@ def step(
     if flags & F_LOCK:
         lock_start = max(earliest, cpu[T_LOCK_DONE])
         if cpu[P_LOCK_WAITS_FOR_OLDER]:
-            lock_start = max(lock_start, cpu[T_RETIRE])
+            lock_start = max(lock_start, cpu[T_LOADS_DONE])
         lock_start = max(lock_start, latest(cpu, rows, at + R_LOAD_ADDRESS0, 2))
         ready = max(ready, lock_start)
         wait = _LOCK
@@ -310,6 +328,8 @@ def step(
         if flags & F_VECTOR:
             load_ports &= cpu[P_VECTOR_LOADS]
         issue = take_port(cpu, load_ports, start, 1)
+        if (load & 63) + rows[at + R_LOAD_SIZE] > 64:
+            take_port(cpu, load_ports, issue, 1)
         for _ in range(1, loads):
             issue = max(issue, take_port(cpu, load_ports, start, 1))
         if issue > start:
@@ -351,6 +371,8 @@ def step(
         if issue > ready:
             wait = _PORT
         complete = issue + latency
+    if kind and cpu[P_BRANCH_SLOTS]:
+        complete = max(complete, take_port(cpu, cpu[P_BRANCH_SLOTS], issue, 1) + 1)
     if flags & F_FUSION_HEAD:
         cpu[T_HEAD_END], cpu[T_HEAD_CYCLE] = pc + length, issue
         cpu[T_HEAD_PORT], cpu[T_HEAD_READY] = cpu[T_LAST_PORT], ready
@@ -403,9 +425,9 @@ def step(
     clock = retire(cpu, finished, slots)
     if stores:
         size = rows[at + R_STORE_SIZE]
-        commit_store(cpu, shared, store, size, data, clock, flags & F_KEEPS_STORE == 0)
+        commit_store(cpu, shared, store, size, data, clock, flags & F_KEEPS_STORE == 0, flags & F_RMW != 0 or kind == _CALL or kind == _INDIRECT_CALL)
     if kind:
-        follow(cpu, shared, kind, pc, next_pc, next_pc != pc + length, branch_right)
+        follow(cpu, shared, kind, pc, next_pc, is_taken(kind, pc + length, next_pc), branch_right)
         if not branch_right:
             cpu[T_MISPREDICTS] += 1
             cpu[V_MISPREDICTED] = 1

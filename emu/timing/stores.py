@@ -8,23 +8,28 @@ from numpy.typing import NDArray
 from emu.compiled import jit
 from emu.timing.caches import LINE_BITS, reach
 from emu.timing.layout import (
+    P_COMMIT_DELAY,
     P_COMMIT_FORWARDED,
     P_COMMIT_SAME_LINE,
     P_CROSS_LINE,
     P_FORWARD,
     P_FORWARD_CONTAINED_RENAMED,
     P_FORWARD_FAIL,
+    P_FORWARD_NEAR,
     P_FORWARD_RENAMED,
     P_FORWARD_SHARE,
     P_LOAD_LATENCY,
+    P_RENAME_DEPTH,
     P_SPLIT_STORE,
     P_STORE_QUEUE,
     S_ADDRESS,
     S_COMMIT,
     S_COUNT,
+    S_OLDER,
     S_READY,
     S_RENAMES,
     S_SIZE,
+    S_SLOT,
     STORE_WORDS,
     STORES,
     STORES_AT,
@@ -36,6 +41,7 @@ from emu.timing.layout import (
     T_FORWARD_FAILS,
     T_FORWARD_SHARE,
     T_FORWARDS,
+    T_ROB_COUNT,
     T_STORE_COUNT,
     Wait,
 )
@@ -54,9 +60,10 @@ def youngest_store(cpu: Words, address: int, size: int, cycle: int) -> int:
     for granule in range(address >> 3, (address + size - 1 >> 3) + 1):
         at = STORES_AT + (granule & (STORES - 1)) * STORE_WORDS
         start = cpu[at + S_ADDRESS]
-        if start < address + size and address < start + cpu[at + S_SIZE] and cpu[at + S_COMMIT] > cycle:
-            if cpu[at + S_COUNT] > count:
-                found, count = at, cpu[at + S_COUNT]
+        if start < address + size and address < start + cpu[at + S_SIZE]:
+            number = cpu[at + S_COUNT]
+            if number > count and cpu[at + S_COMMIT] > cycle:
+                found, count = at, number
     return found
 
 
@@ -73,8 +80,8 @@ def load_done(
 ) -> tuple[int, int]:
     """Return when a load's value is there, and what it waited for (`Wait`).
 
-    From a store that is still on its way: of the same address, and the same size or less of a plain
-    load, the value is the store's register (``earliest``: one cycle behind dispatch); otherwise it is forwarded.
+    From one of the last few stores, at the same address, a plain load takes the store's register (``earliest``:
+    one cycle behind dispatch); from others that are still on their way the value is forwarded.
     A load of bytes of which the store has only some waits until it is in the cache.
     """
     store = youngest_store(cpu, address, size, issue)
@@ -82,14 +89,15 @@ def load_done(
         ready = cpu[store + S_READY]
         if is_split(cpu, store, address, size):
             cpu[T_FORWARD_FAILS] += 1
-            return max(issue, ready) + cpu[P_FORWARD_FAIL], _FORWARD_FAIL
-        share = cpu[T_FORWARD_SHARE]
-        cpu[T_FORWARD_SHARE] = share + (_SHARE >> _SHARE_SHIFT)
+            return max(issue, ready, cpu[store + S_OLDER]) + cpu[P_FORWARD_FAIL], _FORWARD_FAIL
+        if cpu[T_ROB_COUNT] - cpu[store + S_SLOT] <= cpu[P_FORWARD_NEAR]:
+            cpu[T_FORWARD_SHARE] += _SHARE >> _SHARE_SHIFT
         cpu[T_FORWARDS] += 1
         same = cpu[store + S_SIZE] == size or (cpu[P_FORWARD_CONTAINED_RENAMED] != 0 and size >= 4)
-        if renames and same and cpu[store + S_RENAMES] and cpu[store + S_ADDRESS] == address and cpu[P_FORWARD_RENAMED] >= 0:
+        known = cpu[store + S_COUNT] > cpu[T_STORE_COUNT] - cpu[P_RENAME_DEPTH] and cpu[store + S_RENAMES] != 0
+        if renames and same and known and cpu[store + S_ADDRESS] == address and cpu[P_FORWARD_RENAMED] >= 0:
             return max(earliest, ready) + cpu[P_FORWARD_RENAMED], _FORWARD
-        return max(issue + extra, ready) + cpu[P_FORWARD], _FORWARD
+        return max(issue, ready) + cpu[P_FORWARD] + extra, _FORWARD
     beyond = reach(cpu, shared, address, False)
     line_end = (address | (1 << LINE_BITS) - 1) + 1
     if address + size > line_end:
@@ -100,18 +108,20 @@ def load_done(
 
 
 @jit
-def commit_store(cpu: Words, shared: Words, address: int, size: int, ready: int, retire: int, renames: bool) -> int:
+def commit_store(cpu: Words, shared: Words, address: int, size: int, ready: int, retire: int, renames: bool, pairs: bool) -> int:
     """Put a store into the queue and return the cycle in which it is in the cache.
 
     Stores commit in order, one per cycle; those to one line in pairs, unless many of them are loaded
-    from before they are in the cache.
+    from soon after: then only read-modify-writes and return addresses (``pairs``) do.
     """
     beyond = reach(cpu, shared, address, True)
     line = address >> LINE_BITS
-    commit = max(cpu[T_COMMIT], retire + 1)
+    commit = max(cpu[T_COMMIT], retire + cpu[P_COMMIT_DELAY])
     if commit == cpu[T_COMMIT]:
-        paired = cpu[P_COMMIT_SAME_LINE] if cpu[T_FORWARD_SHARE] < cpu[P_FORWARD_SHARE] else cpu[P_COMMIT_FORWARDED]
-        if line == cpu[T_COMMIT_LINE] and cpu[T_COMMITS] < paired:
+        paired = cpu[P_COMMIT_SAME_LINE]
+        if cpu[T_FORWARD_SHARE] >= cpu[P_FORWARD_SHARE] and not pairs:
+            paired = cpu[P_COMMIT_FORWARDED]
+        if line == cpu[T_COMMIT_LINE] and size <= 8 and cpu[T_COMMITS] < paired:
             cpu[T_COMMITS] += 1
         else:
             commit += 1
@@ -128,9 +138,13 @@ def commit_store(cpu: Words, shared: Words, address: int, size: int, ready: int,
     cpu[DRAINS_AT + (count & (DRAINS_WORDS - 1))] = commit
     for granule in range(address >> 3, (address + size - 1 >> 3) + 1):
         at = STORES_AT + (granule & (STORES - 1)) * STORE_WORDS
+        older = 0
+        if size < 8 and cpu[at + S_ADDRESS] >> 3 == granule:  # both are waited for by a load of all eight bytes
+            older = max(cpu[at + S_READY], cpu[at + S_OLDER])
+        cpu[at + S_OLDER] = older
         cpu[at + S_ADDRESS], cpu[at + S_SIZE], cpu[at + S_READY] = address, size, ready
         cpu[at + S_COMMIT], cpu[at + S_COUNT] = commit, count
-        cpu[at + S_RENAMES] = renames
+        cpu[at + S_RENAMES], cpu[at + S_SLOT] = renames, cpu[T_ROB_COUNT]
     return commit
 
 

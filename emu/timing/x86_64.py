@@ -14,8 +14,10 @@ from emu.timing.layout import (
     F_RENAMES,
     F_RMW,
     F_STORE_DATA_ONLY,
+    F_USES_STACK,
     F_VECTOR,
     F_ZERO,
+    X86_STACK_POINTER,
     Branch,
     Detail,
 )
@@ -23,7 +25,8 @@ from emu.timing.roles import Entry, Role
 from emu.timing.x86_64_table import INTEGER, STACK, STRING, SYSTEM
 from emu.timing.x86_64_vector_table import EXPLICIT, VECTOR, ZERO_IDIOMS
 
-FLAGS, RSP = 16, 4
+FLAGS, CARRY, RSP = 16, 49, X86_STACK_POINTER
+"""The carry flag is renamed apart from the others: INC and DEC leave it alone."""
 VECTOR0 = 17
 
 _NAMES = ("ax", "cx", "dx", "bx", "sp", "bp", "si", "di")
@@ -115,11 +118,11 @@ def _ordinary(name: str, entry: Entry, insn: Detailed, *, locked: bool) -> Role:
             memory = operand
             facts = _with_memory(facts, operand, use)
     dests += [(REGISTERS[r], late) for r, late in entry.late]
-    if "r" in entry.flags:
-        sources.append(FLAGS)
-    if "w" in entry.flags:
-        dests.append((FLAGS, 0))
+    sources += _flags_read(name, entry)
+    dests += [(register, 0) for register in _flags_written(name, entry)]
     flags = facts.flags
+    if any(RSP in (o and (REGISTERS.get(o.register), *address_registers(o))) for o in operands):
+        flags |= F_USES_STACK
     registers = [o.register for o in operands]
     if len(operands) >= 2 and len(set(registers[-2:])) == 1 and registers[-1] and _is_idiom(name, operands):
         flags |= F_ZERO
@@ -138,6 +141,37 @@ def _ordinary(name: str, entry: Entry, insn: Detailed, *, locked: bool) -> Role:
         flags=flags, sources=unique, dests=tuple(dict.fromkeys(dests)),
         extended=(entry.extended and memory is not None) or _merges_load(name, operands),
     )  # fmt: skip
+
+
+_CARRY_ONLY = frozenset({"adc", "sbb", "adcx", "adox", "rcl", "rcr", "cmc"})
+_CARRY_CONDITIONS = ("b", "ae")
+_BOTH_CONDITIONS = ("be", "a")
+
+
+def _flags_read(name: str, entry: Entry) -> tuple[int, ...]:
+    """Return the flag registers that an instruction reads."""
+    if "r" not in entry.flags:
+        return ()
+    if name in _CARRY_ONLY:
+        return (CARRY,)
+    for prefix in ("cmov", "set", "j"):
+        if name.startswith(prefix):
+            condition = name.removeprefix(prefix)
+            if condition in _BOTH_CONDITIONS:
+                return (FLAGS, CARRY)
+            return (CARRY,) if condition in _CARRY_CONDITIONS else (FLAGS,)
+    return (FLAGS, CARRY)
+
+
+def _flags_written(name: str, entry: Entry) -> tuple[int, ...]:
+    """Return the flag registers that an instruction writes."""
+    if "w" not in entry.flags:
+        return ()
+    if name in ("inc", "dec"):
+        return (FLAGS,)
+    if name in ("clc", "stc", "cmc", "adcx"):
+        return (CARRY,)
+    return (FLAGS, CARRY)
 
 
 def _is_idiom(name: str, operands: tuple[Operand, ...]) -> bool:
@@ -201,7 +235,9 @@ def _with_memory(facts: Role, memory: Operand, use: str) -> Role:
 def _memory_flags(flags: int, facts: Role, access: tuple[str, ...], operands: tuple[Operand, ...], locked: bool) -> int:
     """Return flags of an instruction with a memory operand."""
     if facts.loads and facts.stores:
-        flags = (flags | F_RMW | F_RENAMES) & ~F_FUSION_HEAD
+        flags = (flags | F_RMW) & ~F_FUSION_HEAD
+        if facts.cost in ("alu", "adc"):  # others take their operand from the store's data
+            flags |= F_RENAMES
         if locked:
             flags |= F_LOCK
     if any(o.kind == "immediate" for o in operands):
@@ -211,7 +247,7 @@ def _memory_flags(flags: int, facts: Role, access: tuple[str, ...], operands: tu
     if flags & F_MOVE:  # a plain load or store
         flags &= ~F_MOVE
         if facts.loads:
-            flags |= F_RENAMES
+            flags |= 0 if flags & F_VECTOR else F_RENAMES
         else:
             flags |= F_STORE_DATA_ONLY
     return flags
@@ -223,10 +259,8 @@ def _stack(name: str, entry: Entry, insn: Detailed) -> Role:
     facts = Role(cost=entry.cost, flags=entry.bits, branch=entry.branch)
     sources: list[int] = [REGISTERS[r] for r in entry.reads]
     dests: list[tuple[int, int]] = [(REGISTERS[r], 0) for r in entry.writes]
-    if "r" in entry.flags:
-        sources.append(FLAGS)
-    if "w" in entry.flags:
-        dests.append((FLAGS, 0))
+    sources += _flags_read(name, entry)
+    dests += [(register, 0) for register in _flags_written(name, entry)]
     pushes, pops = name in ("push", "pushfq", "call", "enter"), name in ("pop", "popfq", "ret", "leave")
     if operand is not None and operand.kind == "register":
         if name == "pop":
@@ -253,9 +287,7 @@ def _stack(name: str, entry: Entry, insn: Detailed) -> Role:
                 facts = facts.but(flags=facts.flags & ~F_STORE_DATA_ONLY)
     if pops:
         address = (REGISTERS["rbp"],) if name == "leave" else (RSP,)
-        facts = facts.but(load_address=address, load_size=width, loads=1)
-        if name != "popfq":
-            facts = facts.but(flags=facts.flags | F_RENAMES)
+        facts = facts.but(load_address=address, load_size=width, loads=1, flags=facts.flags | F_RENAMES)
     if name == "ret" and operand is not None:
         facts = facts.but(slots=1)
     return facts.but(sources=tuple(dict.fromkeys(sources)), dests=tuple(dests))
@@ -276,12 +308,12 @@ def _string(name: str, *, repeated: bool) -> Role:
     if kind == "lods":
         dests.append((REGISTERS["rax"], 0))
     if "w" in entry.flags:
-        dests.append((FLAGS, 0))
+        dests += [(FLAGS, 0), (CARRY, 0)]
     if repeated:
         sources.append(REGISTERS["rcx"])
         dests.append((REGISTERS["rcx"], 0))
     return Role(
-        cost=f"rep_{kind}" if repeated else kind,
+        cost=(f"rep_{kind}b" if size == 1 and kind == "stos" else f"rep_{kind}") if repeated else kind,
         sources=tuple(sources),
         dests=tuple(dests)[:4],
         load_address=(rdi if kind == "scas" else rsi,) if loads else (),
