@@ -20,10 +20,12 @@ from emu.timing.layout import (
     P_DECODE_MISS,
     P_FETCH_AHEAD,
     P_FETCH_WIDTH,
+    P_FIRST_WINDOW,
     P_L1I_SETS,
     P_L1I_WAYS,
-    P_LINE_CROSSING,
+    P_LATE_WINDOW,
     P_MICROCODE_ENTRY,
+    P_NEXT_WINDOW,
     P_RETURN,
     P_RETURN_SHADOW,
     P_RETURN_STACK,
@@ -35,7 +37,6 @@ from emu.timing.layout import (
     T_DELIVERY,
     T_DISPATCH,
     T_FETCH,
-    T_FETCH_CROSSINGS,
     T_FETCH_LINE,
     T_FETCH_REASON,
     T_FETCH_SHADOW,
@@ -47,6 +48,7 @@ from emu.timing.layout import (
     T_POKES_SEEN,
     T_RETURNS,
     T_RETURNS_KNOWN,
+    T_WINDOW_END,
     Branch,
     Wait,
 )
@@ -91,26 +93,33 @@ def fetch_line(cpu: Words, shared: Words, line: int) -> None:
 
 
 @jit
+def open_window(cpu: Words, target: int) -> None:
+    """Begin a window of prediction where a branch leads: a shorter one if that is late in its line."""
+    start = target >> LINE_BITS << LINE_BITS
+    late = target - start >= (1 << LINE_BITS) // 2
+    cpu[T_WINDOW_END] = start + (cpu[P_LATE_WINDOW] if late else cpu[P_FIRST_WINDOW])
+
+
+@jit
 def fetch(cpu: Words, shared: Words, pc: int, length: int, slots: int, microcoded: bool) -> int:
     """Fetch one instruction; return the cycle in which it can be dispatched at the earliest.
 
-    Prediction runs ahead of delivery. The first line crossing behind a taken branch costs prediction a
-    cycle; then two lines come per cycle. Delivery takes so many slots per cycle, and a pause before microcode.
+    Prediction runs ahead of delivery, one window of code per cycle. Delivery takes so many slots per cycle,
+    and a pause before microcode.
     """
     fetch_later(cpu, cpu[T_DISPATCH] - cpu[P_FETCH_AHEAD], cpu[T_FETCH_REASON])
     cpu[T_DELIVERY] = max(cpu[T_DELIVERY], cpu[T_DISPATCH] - cpu[P_FETCH_AHEAD])
-    last = (pc + length - 1) >> LINE_BITS
-    line = cpu[T_FETCH_LINE]
-    if line != last:
-        if line < last - 2 or line > last:  # fetch was set to another place without a branch
-            fetch_line(cpu, shared, pc >> LINE_BITS)
-            cpu[T_FETCH_CROSSINGS] = 0
-        while cpu[T_FETCH_LINE] < last:
-            crossings = cpu[T_FETCH_CROSSINGS] + 1
-            cpu[T_FETCH_CROSSINGS] = crossings
-            if crossings == 1 or (crossings >= 4 and crossings & 1 == 0):
-                fetch_later(cpu, cpu[T_FETCH] + cpu[P_LINE_CROSSING], _FETCH)
-            fetch_line(cpu, shared, cpu[T_FETCH_LINE] + 1)
+    end = pc + length
+    line = (end - 1) >> LINE_BITS
+    if line != cpu[T_FETCH_LINE]:
+        if cpu[T_FETCH_LINE] < 0:  # fetch was set here without a branch
+            open_window(cpu, pc)
+            if pc >> LINE_BITS != line:
+                fetch_line(cpu, shared, pc >> LINE_BITS)
+        fetch_line(cpu, shared, line)
+    while end > cpu[T_WINDOW_END]:
+        fetch_later(cpu, cpu[T_FETCH] + 1, _FETCH)
+        cpu[T_WINDOW_END] += cpu[P_NEXT_WINDOW]
     delivery, used = cpu[T_DELIVERY], cpu[T_FETCH_SLOTS]
     if cpu[T_FETCH] > delivery:
         delivery, used = cpu[T_FETCH], 0
@@ -159,7 +168,7 @@ def follow(cpu: Words, shared: Words, kind: int, pc: int, next_pc: int, taken: b
         cpu[slot] = pc
         if right and (kind == _CALL or kind == _JUMP or kind == _CONDITIONAL):
             fetch_later(cpu, cpu[T_FETCH] + cpu[P_BTB_MISS], _FETCH)
-    cpu[T_FETCH_CROSSINGS] = 0
+    open_window(cpu, next_pc)
     if next_pc >> LINE_BITS != cpu[T_FETCH_LINE]:
         fetch_line(cpu, shared, next_pc >> LINE_BITS)
 

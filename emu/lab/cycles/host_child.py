@@ -131,18 +131,19 @@ def measure(host: Host, samples: int, once: bool) -> dict[str, float | int | str
 def _iterations(host: Host) -> tuple[int, int]:
     """Return two iteration counts, the difference of whose times is long enough to be exact."""
     few, count = 16, 64
-    while count < MAX_ITERATIONS:
-        host.clear()
-        if host.ticks(host.code, count) >= SAMPLE_CYCLES // 2:
-            break
+
+    def shortest(iterations: int) -> int:
+        """Return the least of some runs: the first meets page faults and cold caches."""
+        times = []
+        for _ in range(4):
+            host.clear()
+            times.append(host.ticks(host.code, iterations))
+        return min(times)
+
+    while count < MAX_ITERATIONS and shortest(count) < SAMPLE_CYCLES // 2:
         count *= 2
-    while count > 4 * few:  # the loop may cost far less than what comes before it
-        host.clear()
-        short = min(host.ticks(host.code, few) for _ in range(3))
-        host.clear()
-        if min(host.ticks(host.code, count) for _ in range(3)) - short < 3 * SAMPLE_CYCLES // 2:
-            break
-        count //= 2
+    while count > 4 * few and shortest(count) - shortest(few) >= 3 * SAMPLE_CYCLES // 2:
+        count //= 2  # the loop costs far more than what comes before it
     return max(few, count // 4), count
 
 
