@@ -7,10 +7,10 @@ from pathlib import Path
 
 from emu.arch.port import Port
 from emu.arch.registry import PORTS
-from emu.build.code_source import ElfCode, code_source, read_code
+from emu.build.code_source import ElfCode, SourceFile, code_source, read_code
 from emu.build.elf.file import read_elf
 from emu.build.elf.load import load_elf
-from emu.build.toolchain import EntryScheme
+from emu.build.toolchain import EntryScheme, compile_object
 from emu.errors import EmuError, UnknownNameError
 from emu.units import PAGE_SIZE
 
@@ -72,8 +72,7 @@ def read_piece(path: Path, arch: str | None, entry: str | None) -> Piece:
         EmuError: it can't be read, compiled, loaded; it has no such function.
     """
     port = _port(path, arch)
-    code = read_code(port, code_source(path.name, path), {}, entry=EntryScheme.NONE)
-    assert isinstance(code, ElfCode), "a path is an ELF file or a source of one"
+    code = _content(port, path)
     kind = read_elf(code.content, origin=code.origin, machine=port.machine).type
     linked = kind == "ET_EXEC"
     low, room = (_LOW_BASE, _HIGH_END - _LOW_BASE) if linked else (_TEXT_BASE, _ROOM)
@@ -104,6 +103,21 @@ def read_piece(path: Path, arch: str | None, entry: str | None) -> Piece:
     return Piece(
         path=path, port=port, segments=piece.segments, text=piece.text, entry=start, symbols=symbols
     )
+
+
+_FLAGS = {"arm64": ("-mcpu=generic+v8_5a",)}
+"""Of the toolchain, by port: what the role tables know, not only the least that the kernel is built for."""
+
+
+def _content(port: Port, path: Path) -> ElfCode:
+    """Return an ELF file's bytes, or what a source compiles to."""
+    source = code_source(path.name, path)
+    if isinstance(source, SourceFile) and path.is_file():
+        flags = _FLAGS.get(port.name, ())
+        return ElfCode(content=compile_object(port, path, entry=EntryScheme.NONE, flags=flags), origin=str(path))
+    code = read_code(port, source, {}, entry=EntryScheme.NONE)
+    assert isinstance(code, ElfCode), "a path is an ELF file or a source of one"
+    return code
 
 
 def _port(path: Path, arch: str | None) -> Port:
