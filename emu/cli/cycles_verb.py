@@ -98,7 +98,7 @@ def _print(piece: Piece, found: Prediction, measured: Measured | None, *, view: 
             f"{measured.low:.2f} to {measured.high:.2f} in {counted(measured.samples, 'sample')} "
             f"({measured.rejected} disturbed); predicted {error:+.1f} %"
         )
-    spent = stages(piece, found.lines)
+    spent = stages(piece, found)
     width = max((len(name) for name in spent), default=0)
     for name, cycles in spent.items():
         click.echo(f"  {name:<{width}}  {cycles:>6}")
@@ -144,7 +144,7 @@ def _waits(line: Line) -> str:
 def _print_compared(documents: list[tuple[Piece, Prediction, Measured | None]]) -> None:
     from emu.lab.cycles.stages import stages
 
-    spent = [stages(piece, found.lines) for piece, found, _ in documents]
+    spent = [stages(piece, found) for piece, found, _ in documents]
     names = list(dict.fromkeys([*spent[0], *spent[1]]))
     width = max((len(name) for name in names), default=5)
     click.echo()
@@ -180,7 +180,7 @@ def _document(piece: Piece, found: Prediction, measured: Measured | None) -> dic
         "instructions_per_iteration": found.instructions,
         "mispredicts_per_iteration": found.mispredicts,
         "native": native,
-        "stages": stages(piece, found.lines),
+        "stages": stages(piece, found),
         "instructions": [
             {
                 "address": line.address,

@@ -12,7 +12,6 @@ from emu.errors import EmuError
 from emu.lab.cycles.piece import Piece, PieceError
 from emu.machine.stream import END, KIND_TIME_STAMP, Recorded, Recorder
 from emu.timing import RowTable, load_cpu_model, new_cpu, new_shared
-from emu.timing.layout import V_FETCH
 from emu.timing.replay import VIEW_WORDS, replay
 
 CAPACITY = 3_000_000
@@ -77,15 +76,21 @@ class Prediction:
         cpu_model: its name.
         unit: ``loop``, ``iteration`` (of the whole function) or ``call`` (code that ignores rdi).
         cycles: per unit; ``instructions`` and ``mispredicts`` likewise.
+        before: clock at which the last instruction before ``lines`` retired, counted as they are.
         lines: of one unit, in order.
     """
 
     cpu_model: str
     unit: str
+    before: int
     cycles: float
     instructions: float
     mispredicts: float
     lines: tuple[Line, ...]
+
+
+def _before(clocks: NDArray[np.int64], first: int, views: NDArray[np.int64]) -> int:
+    return int(clocks[first - 1] if first else 0) - int(views[0][1])
 
 
 def text_at(piece: Piece, address: int) -> str:
@@ -160,7 +165,6 @@ class Predictor:
         replay(
             cpu, shared, self.rows.array, stream, numbers, base, END, clocks, mispredicts, views, view_from
         )
-        assert V_FETCH, "views begin with the fetch cycle"
         return clocks, mispredicts, views
 
     def _length(self, offset: int) -> int:
@@ -199,6 +203,7 @@ class Predictor:
             cycles=float(clocks[last] - clocks[first]) / count,
             instructions=float(last - first) / count,
             mispredicts=float(mispredicts[last] - mispredicts[first]) / count,
+            before=_before(clocks, int(previous), views),
             lines=self._lines(stream, int(previous), int(last), views),
         )
 
@@ -217,6 +222,7 @@ class Predictor:
             cycles=float(clocks[-1] - short_clocks[-1]) / count,
             instructions=float(len(long) - len(short)) / count,
             mispredicts=float(mispredicts[-1] - short_mispredicts[-1]) / count,
+            before=_before(clocks, view_from, views),
             lines=self._lines(long, view_from, min(view_from + size, len(long)), views),
         )
 
@@ -234,6 +240,7 @@ class Predictor:
             cycles=float(clocks[-1] - clocks[half]) / count,
             instructions=float(len(once)),
             mispredicts=float(mispredicts[-1] - mispredicts[half]) / count,
+            before=_before(clocks, len(stream) - len(once), views),
             lines=self._lines(stream, len(stream) - len(once), len(stream), views),
         )
 
