@@ -37,7 +37,7 @@ PARAMETERS = 96
     T_FETCH, T_DELIVERY, T_FETCH_SLOTS, T_FETCH_LINE, T_WINDOW_END, T_FETCH_SHADOW, T_FETCH_REASON,
     T_DISPATCH, T_SLOTS, T_BLOCK, T_BLOCK_REASON,
     T_RETIRE, T_RETIRED, T_ROB_COUNT, T_STORE_COUNT, T_LOAD_COUNT,
-    T_COMMIT, T_COMMIT_LINE, T_COMMITS, T_FORWARD_SHARE,
+    T_COMMIT, T_COMMIT_LINE, T_COMMITS, T_COMMIT_RUN, T_FORWARD_SHARE,
     T_ALL_DONE, T_LOADS_DONE, T_LOAD_BARRIER, T_LOCK_DONE,
     T_HISTORY, T_PATH, T_RETURNS,
     T_HEAD_END, T_HEAD_CYCLE, T_HEAD_PORT, T_HEAD_READY, T_NOP_OPEN,
@@ -45,7 +45,7 @@ PARAMETERS = 96
     T_LAST_PORT, T_RETURNS_KNOWN, T_STACK_MOVED, T_REPEAT_PC, T_REPEAT_BYTES, T_REPEAT_START,
     V_FETCH, V_DISPATCH, V_READY, V_ISSUE, V_COMPLETE, V_RETIRE, V_DISPATCH_WAIT, V_ISSUE_WAIT, V_MISPREDICTED,
     T_L1D_MISSES, T_L1I_MISSES, T_LINE_TRANSFERS, T_FORWARDS, T_FORWARD_FAILS,
-) = range(PARAMETERS, PARAMETERS + 63)  # fmt: skip
+) = range(PARAMETERS, PARAMETERS + 64)  # fmt: skip
 
 REGISTERS = 96
 X86_STACK_POINTER = 4  # the only register that a stack engine keeps
@@ -105,6 +105,7 @@ F_ACQUIRE = 1 << 15  # later loads wait for its own load
 F_RELEASE = 1 << 16  # commits after everything before it
 F_KEEPS_STORE = 1 << 18  # what it stores can't be taken over at rename
 F_USES_STACK = 1 << 19  # names the stack pointer: what the stack engine holds has to be added first
+F_STORE_BARRIER = 1 << 20  # later stores commit behind earlier ones, a cycle apart
 F_STORE_DATA_ONLY = 1 << 17  # what it stores is its source, not its result
 
 

@@ -179,7 +179,7 @@ def _cost(path: Path, ports: tuple[str, ...], name: str, entry: object) -> Cost:
     if not mask:
         numbers["uops"] = 0
     for field, value in numbers.items():
-        if not isinstance(value, int) or value < 0:
+        if not isinstance(value, int) or (value < 0 and field != "block_data"):
             raise CpuModelError(path, f"class {name!r}: {field} = {value!r}, expected a whole number")
     return Cost(ports=mask, source=str(facts["source"]), **numbers)
 

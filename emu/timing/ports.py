@@ -5,13 +5,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.compiled import jit
+from emu.compiled import inline_jit, jit
 from emu.timing.layout import PORT_BITS, PORT_TAILS_AT, PORTS_AT, PORTS_WORDS, T_LAST_PORT
 
 Words = NDArray[np.int64]
 
 _MASK = (1 << PORT_BITS) - 1
 _FAR = PORTS_WORDS - 64
+
+
+@inline_jit
+def port_number(port: int) -> int:
+    """Return a number of its own, below 16, for each of 16 single bits: a de Bruijn sequence shifted by it."""
+    return (port * 0x09AF & 0xFFFF) >> 12
 
 
 @jit
@@ -37,18 +43,19 @@ def take_port(cpu: Words, ports: int, ready: int, busy: int) -> int:
         cycle += 1
         if cycle > ready + _FAR:  # a ring's length of work in front of it: the model gives up ordering
             return cycle
-    port, tail = 0, cycle + PORTS_WORDS
-    for number in range(PORT_BITS):
-        if free >> number & 1 and cpu[PORT_TAILS_AT + number] < tail:
-            port, tail = 1 << number, cpu[PORT_TAILS_AT + number]
-    if port == 0:
-        port = free & -free
+    port = free & -free
+    tail = PORT_TAILS_AT + port_number(port)
+    free ^= port
+    while free:
+        other = free & -free
+        free ^= other
+        at = PORT_TAILS_AT + port_number(other)
+        if cpu[at] < cpu[tail]:
+            port, tail = other, at
     cpu[T_LAST_PORT] = port
     for ahead in range(busy):
         mark_port(cpu, cycle + ahead, port)
-    for number in range(PORT_BITS):
-        if port >> number & 1:
-            cpu[PORT_TAILS_AT + number] = max(cpu[PORT_TAILS_AT + number], cycle + busy - 1)
+    cpu[tail] = max(cpu[tail], cycle + busy - 1)
     return cycle
 
 

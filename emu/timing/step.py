@@ -28,6 +28,7 @@ from emu.timing.layout import (
     F_RMW,
     F_SERIAL,
     F_STACK,
+    F_STORE_BARRIER,
     F_STORE_DATA_ONLY,
     F_USES_STACK,
     F_VECTOR,
@@ -134,7 +135,7 @@ from emu.timing.layout import (
     Wait,
 )
 from emu.timing.ports import free_port, take_port
-from emu.timing.stores import commit_store, load_done, queue_free
+from emu.timing.stores import commit_store, load_done, order_stores, queue_free
 
 Words = NDArray[np.int64]
 
@@ -426,6 +427,8 @@ def step(
     if stores:
         size = rows[at + R_STORE_SIZE]
         commit_store(cpu, shared, store, size, data, clock, flags & F_KEEPS_STORE == 0, flags & F_RMW != 0 or kind == _CALL or kind == _INDIRECT_CALL)
+    if flags & F_STORE_BARRIER:
+        order_stores(cpu, clock)
     if kind:
         follow(cpu, shared, kind, pc, next_pc, is_taken(kind, pc + length, next_pc), branch_right)
         if not branch_right:

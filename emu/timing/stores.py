@@ -35,8 +35,10 @@ from emu.timing.layout import (
     STORES_AT,
     DRAINS_AT,
     DRAINS_WORDS,
+    NONE,
     T_COMMIT,
     T_COMMIT_LINE,
+    T_COMMIT_RUN,
     T_COMMITS,
     T_FORWARD_FAILS,
     T_FORWARD_SHARE,
@@ -111,7 +113,7 @@ def load_done(
 def commit_store(cpu: Words, shared: Words, address: int, size: int, ready: int, retire: int, renames: bool, pairs: bool) -> int:
     """Put a store into the queue and return the cycle in which it is in the cache.
 
-    Stores commit in order, one per cycle; those to one line in pairs, unless many of them are loaded
+    Stores commit in order, one per cycle; those to one line, and the first behind several to one line, in pairs, unless many of them are loaded
     from soon after: then only read-modify-writes and return addresses (``pairs``) do.
     """
     beyond = reach(cpu, shared, address, True)
@@ -121,13 +123,15 @@ def commit_store(cpu: Words, shared: Words, address: int, size: int, ready: int,
         paired = cpu[P_COMMIT_SAME_LINE]
         if cpu[T_FORWARD_SHARE] >= cpu[P_FORWARD_SHARE] and not pairs:
             paired = cpu[P_COMMIT_FORWARDED]
-        if line == cpu[T_COMMIT_LINE] and size <= 8 and cpu[T_COMMITS] < paired:
+        together = line == cpu[T_COMMIT_LINE] or cpu[T_COMMIT_RUN] > 1
+        if together and size <= 8 and cpu[T_COMMITS] < paired:
             cpu[T_COMMITS] += 1
         else:
             commit += 1
             cpu[T_COMMITS] = 1
     else:
         cpu[T_COMMITS] = 1
+    cpu[T_COMMIT_RUN] = cpu[T_COMMIT_RUN] + 1 if line == cpu[T_COMMIT_LINE] else 1
     if address + size > (address | (1 << LINE_BITS) - 1) + 1:
         commit += cpu[P_SPLIT_STORE]
     commit += beyond
@@ -146,6 +150,13 @@ def commit_store(cpu: Words, shared: Words, address: int, size: int, ready: int,
         cpu[at + S_COMMIT], cpu[at + S_COUNT] = commit, count
         cpu[at + S_RENAMES], cpu[at + S_SLOT] = renames, cpu[T_ROB_COUNT]
     return commit
+
+
+@jit
+def order_stores(cpu: Words, retire: int) -> None:
+    """Keep stores behind from committing together with those in front: a barrier takes a turn of its own."""
+    cpu[T_COMMIT] = max(cpu[T_COMMIT], retire) + 1
+    cpu[T_COMMIT_LINE], cpu[T_COMMITS], cpu[T_COMMIT_RUN] = NONE, 1, 0
 
 
 @jit

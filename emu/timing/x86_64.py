@@ -287,7 +287,9 @@ def _stack(name: str, entry: Entry, insn: Detailed) -> Role:
                 facts = facts.but(flags=facts.flags & ~F_STORE_DATA_ONLY)
     if pops:
         address = (REGISTERS["rbp"],) if name == "leave" else (RSP,)
-        facts = facts.but(load_address=address, load_size=width, loads=1, flags=facts.flags | F_RENAMES)
+        facts = facts.but(load_address=address, load_size=width, loads=1)
+        if name != "popfq":
+            facts = facts.but(flags=facts.flags | F_RENAMES)
     if name == "ret" and operand is not None:
         facts = facts.but(slots=1)
     return facts.but(sources=tuple(dict.fromkeys(sources)), dests=tuple(dests))

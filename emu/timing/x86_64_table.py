@@ -16,6 +16,7 @@ from emu.timing.layout import (
     F_NOP,
     F_SERIAL,
     F_STACK,
+    F_STORE_BARRIER,
     Branch,
     Detail,
 )
@@ -124,7 +125,7 @@ STRING = table({
 SYSTEM = table({
     "lfence": _system("lfence", bits=F_DRAIN),
     "mfence": _system("mfence", bits=F_DRAIN | F_DRAIN_STORES | F_LOAD_BARRIER),
-    "sfence": _system("sfence"),
+    "sfence": _system("sfence", bits=F_STORE_BARRIER),
     "pause": _system("pause"),
     "cpuid": _system("cpuid", bits=F_DRAIN | F_DRAIN_STORES | F_SERIAL, reads=("rax", "rcx"),
                      writes=("rax", "rbx", "rcx", "rdx")),
