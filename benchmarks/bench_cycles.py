@@ -100,7 +100,9 @@ def summary(title: str, rows: Sequence[Row]) -> str:
 
 def main() -> int:
     """Measure, predict, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--half", choices=sorted(HALVES), action="append")
     parser.add_argument("--only", default="", help="kernels whose names contain this")
     arguments = parser.parse_args()
@@ -110,7 +112,9 @@ def main() -> int:
         return 4
     mca_model = mca_cpu()
     print(f"host {cpu_name()}, model {model}, llvm-mca -mcpu={mca_model}")
-    print(f"{'kernel':<26} {'group':<9} {'hw':>8} {'from':>8} {'to':>8} {'klpemu':>8} {'error':>7} {'mca':>8}")
+    print(
+        f"{'kernel':<26} {'group':<9} {'hw':>8} {'from':>8} {'to':>8} {'klpemu':>8} {'error':>7} {'mca':>8}"
+    )
     for half in arguments.half or sorted(HALVES):
         rows = []
         for name, kernel in HALVES[half].items():

@@ -5,7 +5,23 @@ Registers: rsi = scratch area, rdi = iterations (kept in r15 by the frame), r14 
 
 from __future__ import annotations
 
-SAVED = ("r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi")
+SAVED = (
+    "r15",
+    "r14",
+    "r13",
+    "r12",
+    "rbp",
+    "rbx",
+    "r11",
+    "r10",
+    "r9",
+    "r8",
+    "rax",
+    "rcx",
+    "rdx",
+    "rsi",
+    "rdi",
+)
 LIGHT = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9")
 ARGS = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
 

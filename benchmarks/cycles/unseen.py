@@ -34,7 +34,10 @@ def _full(setup: str, *, redirect: bool = True) -> Kernel:
 def _ring(nodes: int, *, link: int = 0) -> str:
     lines = [f"lea rax, [r14 + {link:#x}]"]
     for at in range(nodes):
-        lines += [f"lea rcx, [r14 + {(at + 1) % nodes * 320 + link:#x}]", f"mov [r14 + {at * 320 + link:#x}], rcx"]
+        lines += [
+            f"lea rcx, [r14 + {(at + 1) % nodes * 320 + link:#x}]",
+            f"mov [r14 + {at * 320 + link:#x}], rcx",
+        ]
     return "\n".join(lines)
 
 

@@ -157,7 +157,8 @@ def decode_detailed(port: Port, code: bytes, address: int) -> Detailed | None:
             instruction=_instruction(insn),
             operands=operands,
             writes_back=not x86 and bool(insn.writeback),
-            condition=not x86 and insn.cc not in (capstone.arm64.ARM64_CC_INVALID, capstone.arm64.ARM64_CC_AL),
+            condition=not x86
+            and insn.cc not in (capstone.arm64.ARM64_CC_INVALID, capstone.arm64.ARM64_CC_AL),
         )
     return None
 

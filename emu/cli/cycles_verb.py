@@ -27,7 +27,9 @@ _UNITS = {"loop": "iteration of the loop", "iteration": "iteration", "call": "ca
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--arch", help="Port of the code; of an ELF file its own, of sources x86_64 if not given.")
 @click.option("--cpu-model", "cpu_model", metavar="NAME", help="See 'klpemu list cpu-models'.")
-@click.option("--entry", metavar="SYM", help="Function to call; the only global one if not given, else .text.")
+@click.option(
+    "--entry", metavar="SYM", help="Function to call; the only global one if not given, else .text."
+)
 @click.option("--loop", metavar="SYM", help="Measure the loop that begins at SYM, not the whole function.")
 @click.option("--native", is_flag=True, help="Run the same bytes on this CPU, too. The code can do anything.")
 @click.option("--compare", is_flag=True, help="Two files side by side, per stage.")

@@ -142,18 +142,30 @@ class Recorder:
         uc = new_cpu(port)
         uc.ctl_set_tcg_buffer_size(16 << 20)
         host = [self._map(uc, base, content) for base, content in self._areas().items()]
-        own, rows, scratch = np.zeros(_WORDS, np.int64), np.zeros((capacity, STREAM_COLUMNS), np.int64), np.zeros(4, np.int64)
+        own, rows, scratch = (
+            np.zeros(_WORDS, np.int64),
+            np.zeros((capacity, STREAM_COLUMNS), np.int64),
+            np.zeros(4, np.int64),
+        )
         handle = ctypes.cast(uc._uch, ctypes.c_void_p).value or 0
         registers = [register_number(port, name) for name in (port.registers.pc, *port.registers.args[:2])]
         own[[_ROWS, _CAPACITY, _BASE, _SIZE]] = rows.ctypes.data, capacity, *self._code
-        own[[_KINDS, _WATCHED, _SCRATCH]] = self._kinds.ctypes.data, self._watched.ctypes.data, scratch.ctypes.data
+        own[[_KINDS, _WATCHED, _SCRATCH]] = (
+            self._kinds.ctypes.data,
+            self._watched.ctypes.data,
+            scratch.ctypes.data,
+        )
         own[[_UC, _WATCH, _OUTSIDE, _REG_PC]] = handle, _NONE, _NONE, registers[0]
-        own[[_STOP, _READ, _WRITE]] = [function_address(f"uc_{name}") for name in ("emu_stop", "reg_read", "reg_write")]
+        own[[_STOP, _READ, _WRITE]] = [
+            function_address(f"uc_{name}") for name in ("emu_stop", "reg_read", "reg_write")
+        ]
         if port.registers.link == "":
             own[[_REG_A, _REG_B]] = register_number(port, "rax"), register_number(port, "rdx")
         kinds = unicorn_const.UC_HOOK_MEM_READ | unicorn_const.UC_HOOK_MEM_WRITE
         hooks = [ctypes.c_size_t(), ctypes.c_size_t()]
-        for hook, kind, function in zip(hooks, (unicorn_const.UC_HOOK_CODE, kinds), (_on_instruction, _on_access), strict=True):
+        for hook, kind, function in zip(
+            hooks, (unicorn_const.UC_HOOK_CODE, kinds), (_on_instruction, _on_access), strict=True
+        ):
             status = uclib.uc_hook_add(
                 uc._uch, ctypes.byref(hook), kind, ctypes.c_void_p(function.address),
                 ctypes.c_void_p(own.ctypes.data), ctypes.c_uint64(1), ctypes.c_uint64(0),
@@ -177,7 +189,9 @@ class Recorder:
         del host
         returned = not error and outside == END
         if not error and not returned and count < capacity:
-            error = f"it went to {outside:#x}, outside of its code" if outside != _NONE else "it stopped the CPU"
+            error = (
+                f"it went to {outside:#x}, outside of its code" if outside != _NONE else "it stopped the CPU"
+            )
         return Recorded(stream=rows[:count], returned=returned, error=error)
 
     def _areas(self) -> dict[int, bytes]:

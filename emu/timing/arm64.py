@@ -54,7 +54,9 @@ def role(insn: Detailed) -> Role | None:
         registers = _address(memory) if memory is not None else ()
         return Role(cost="prefetch", sources=registers)
     if name.startswith("b."):
-        return Role(cost=CONDITIONAL.cost, flags=CONDITIONAL.bits, sources=(FLAGS,), branch=CONDITIONAL.branch)
+        return Role(
+            cost=CONDITIONAL.cost, flags=CONDITIONAL.bits, sources=(FLAGS,), branch=CONDITIONAL.branch
+        )
     vector = any(_is_vector(o) for o in insn.operands)
     entry = VECTOR.get(name) or PLAIN.get(name)
     if entry is None:
@@ -115,7 +117,19 @@ def _plain(name: str, entry: Entry, insn: Detailed) -> Role:
 def _is_shifted(insn: Detailed) -> bool:
     """Tell whether the last operand is shifted or extended by more than the fast path does."""
     last = insn.instruction.operands.rpartition(",")[2].strip().split()
-    if not last or last[0] not in ("lsl", "lsr", "asr", "ror", "uxtb", "uxth", "uxtw", "sxtb", "sxth", "sxtw", "sxtx"):
+    if not last or last[0] not in (
+        "lsl",
+        "lsr",
+        "asr",
+        "ror",
+        "uxtb",
+        "uxth",
+        "uxtw",
+        "sxtb",
+        "sxth",
+        "sxtw",
+        "sxtx",
+    ):
         return False
     return insn.operands[-1].kind == "register" or last[0] != "lsl"
 

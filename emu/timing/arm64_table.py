@@ -108,7 +108,11 @@ EXCLUSIVE_STORES = {
 def _atomics() -> dict[str, tuple[int, int, int]]:
     """Return the LSE instructions, each with its bytes, 0 registers pairs, and order."""
     found: dict[str, tuple[int, int, int]] = {}
-    names = [f"ld{op}" for op in ("add", "clr", "eor", "set", "smax", "smin", "umax", "umin")] + ["swp", "cas", "casp"]
+    names = [f"ld{op}" for op in ("add", "clr", "eor", "set", "smax", "smin", "umax", "umin")] + [
+        "swp",
+        "cas",
+        "casp",
+    ]
     for name in names:
         for order, bits in (("", 0), ("a", _A), ("l", _L), ("al", _A | _L)):
             for width, size in (("", 0), ("b", 1), ("h", 2)):

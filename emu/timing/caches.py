@@ -113,7 +113,7 @@ def reach(cpu: Words, shared: Words, address: int, store: bool) -> int:
 def own(cpu: Words, shared: Words, line: int, store: bool) -> int:
     """Note an access in the directory; return what it costs that other CPUs have the line."""
     me = cpu[T_INDEX]
-    bit = 1 << (me & 62)  # 63 bits: CPUs above share the last
+    bit = 1 << min(me, 62)  # CPUs above share the last
     at = SH_DIRECTORY_AT + ((line ^ line >> 14) & (SH_DIRECTORY - 1)) * DIRECTORY_WORDS
     if shared[at] != line + 1:
         shared[at] = line + 1

@@ -13,7 +13,9 @@ from emu.timing import layout
 
 _FOLDER = Path(__file__).parent / "models"
 _PARAMETERS = {
-    name[2:].lower(): value for name, value in vars(layout).items() if name.startswith("P_") and isinstance(value, int)
+    name[2:].lower(): value
+    for name, value in vars(layout).items()
+    if name.startswith("P_") and isinstance(value, int)
 }
 _PORT_LISTS = frozenset(
     "branch_slots branch_ports fused_ports load_ports store_ports store_data_ports vector_loads".split()

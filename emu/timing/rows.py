@@ -112,7 +112,7 @@ class RowTable:
 def encode(role: Role, cost: Cost, model: CpuModel, length: int) -> NDArray[np.int64]:
     """Return the row of a role at its cost, shape ``(ROW_WORDS,)``, int64."""
     row = np.zeros(ROW_WORDS, np.int64)
-    row[R_SOURCE0 : R_EXTRA0] = NONE
+    row[R_SOURCE0:R_EXTRA0] = NONE
     row[R_FLAGS] = role.flags | (F_MICROCODED if cost.microcoded else 0)
     row[R_LENGTH] = length
     row[R_SLOTS] = cost.slots + role.slots
@@ -127,7 +127,9 @@ def encode(role: Role, cost: Cost, model: CpuModel, length: int) -> NDArray[np.i
     row[R_LOAD_SIZE], row[R_STORE_SIZE] = role.load_size, role.store_size
     row[R_LOADS], row[R_STORES] = role.loads, role.stores
     extra_of = model.parameters
-    row[R_LOAD_EXTRA] = extra_of["indexed_load_extra"] * role.indexed + extra_of["extended_load_extra"] * role.extended
+    row[R_LOAD_EXTRA] = (
+        extra_of["indexed_load_extra"] * role.indexed + extra_of["extended_load_extra"] * role.extended
+    )
     row[R_BLOCK], row[R_BLOCK_DATA], row[R_DRAIN] = cost.block, cost.block_data, cost.drain
     row[R_LOCK], row[R_WRITEBACK] = cost.lock, role.writeback
     return row

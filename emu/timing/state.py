@@ -22,7 +22,13 @@ from emu.timing.layout import (
 )
 from emu.timing.model import CpuModel, parameter_words
 
-_CACHES = (("l1i", T_L1I_AT), ("l1d", T_L1D_AT), ("l2", T_L2_AT), ("l1_tlb", T_L1_TLB_AT), ("l2_tlb", T_L2_TLB_AT))
+_CACHES = (
+    ("l1i", T_L1I_AT),
+    ("l1d", T_L1D_AT),
+    ("l2", T_L2_AT),
+    ("l1_tlb", T_L1_TLB_AT),
+    ("l2_tlb", T_L2_TLB_AT),
+)
 
 
 def _tags(model: CpuModel, cache: str) -> int:

@@ -143,7 +143,12 @@ _CALL, _INDIRECT_CALL = int(Branch.CALL), int(Branch.INDIRECT_CALL)
 _CONDITIONAL, _RETURN, _OTHER = int(Branch.CONDITIONAL), int(Branch.RETURN), int(Branch.OTHER)
 _QUOTIENT_BITS, _COUNT = int(Detail.QUOTIENT_BITS), int(Detail.COUNT)
 _NOTHING, _WIDTH, _ROB, _QUEUE = int(Wait.NOTHING), int(Wait.WIDTH), int(Wait.ROB), int(Wait.QUEUE)
-_MICROCODE, _DRAIN, _SOURCE, _ADDRESS = int(Wait.MICROCODE), int(Wait.DRAIN), int(Wait.SOURCE), int(Wait.ADDRESS)
+_MICROCODE, _DRAIN, _SOURCE, _ADDRESS = (
+    int(Wait.MICROCODE),
+    int(Wait.DRAIN),
+    int(Wait.SOURCE),
+    int(Wait.ADDRESS),
+)
 _PORT, _LOCK, _MISPREDICT = int(Wait.PORT), int(Wait.LOCK), int(Wait.MISPREDICT)
 
 
@@ -259,7 +264,15 @@ def repeat(cpu: Words, shared: Words, load: int, store: int, size: int, more: bo
 
 @jit
 def step(
-    cpu: Words, shared: Words, rows: Words, row: int, pc: int, next_pc: int, load: int, store: int, detail: int
+    cpu: Words,
+    shared: Words,
+    rows: Words,
+    row: int,
+    pc: int,
+    next_pc: int,
+    load: int,
+    store: int,
+    detail: int,
 ) -> int:
     """Take one executed instruction through the pipeline; return the cycle in which it retired.
 
@@ -275,7 +288,12 @@ def step(
         detail: what its latency depends on (`Detail`), -1 if that is not known.
     """
     at = row * ROW_WORDS
-    flags, slots, kind, length = rows[at + R_FLAGS], rows[at + R_SLOTS], rows[at + R_BRANCH], rows[at + R_LENGTH]
+    flags, slots, kind, length = (
+        rows[at + R_FLAGS],
+        rows[at + R_SLOTS],
+        rows[at + R_BRANCH],
+        rows[at + R_LENGTH],
+    )
     loads = rows[at + R_LOADS] if load != NONE else 0
     stores = rows[at + R_STORES] if store != NONE else 0
     cpu[T_INSTRUCTIONS] += 1
@@ -390,7 +408,9 @@ def step(
             break
         cpu[REGISTER_AT + register] = complete + rows[at + R_EXTRA0 + slot]
     if rows[at + R_WRITEBACK] != NONE:
-        cpu[REGISTER_AT + rows[at + R_WRITEBACK]] = max(earliest, latest(cpu, rows, at + R_LOAD_ADDRESS0, 2)) + 1
+        cpu[REGISTER_AT + rows[at + R_WRITEBACK]] = (
+            max(earliest, latest(cpu, rows, at + R_LOAD_ADDRESS0, 2)) + 1
+        )
 
     finished = complete
     if stores:
@@ -426,7 +446,16 @@ def step(
     clock = retire(cpu, finished, slots)
     if stores:
         size = rows[at + R_STORE_SIZE]
-        commit_store(cpu, shared, store, size, data, clock, flags & F_KEEPS_STORE == 0, flags & F_RMW != 0 or kind == _CALL or kind == _INDIRECT_CALL)
+        commit_store(
+            cpu,
+            shared,
+            store,
+            size,
+            data,
+            clock,
+            flags & F_KEEPS_STORE == 0,
+            flags & F_RMW != 0 or kind == _CALL or kind == _INDIRECT_CALL,
+        )
     if flags & F_STORE_BARRIER:
         order_stores(cpu, clock)
     if kind:

@@ -96,7 +96,9 @@ def load_done(
             cpu[T_FORWARD_SHARE] += _SHARE >> _SHARE_SHIFT
         cpu[T_FORWARDS] += 1
         same = cpu[store + S_SIZE] == size or (cpu[P_FORWARD_CONTAINED_RENAMED] != 0 and size >= 4)
-        known = cpu[store + S_COUNT] > cpu[T_STORE_COUNT] - cpu[P_RENAME_DEPTH] and cpu[store + S_RENAMES] != 0
+        known = (
+            cpu[store + S_COUNT] > cpu[T_STORE_COUNT] - cpu[P_RENAME_DEPTH] and cpu[store + S_RENAMES] != 0
+        )
         if renames and same and known and cpu[store + S_ADDRESS] == address and cpu[P_FORWARD_RENAMED] >= 0:
             return max(earliest, ready) + cpu[P_FORWARD_RENAMED], _FORWARD
         return max(issue, ready) + cpu[P_FORWARD] + extra, _FORWARD
@@ -110,7 +112,9 @@ def load_done(
 
 
 @jit
-def commit_store(cpu: Words, shared: Words, address: int, size: int, ready: int, retire: int, renames: bool, pairs: bool) -> int:
+def commit_store(
+    cpu: Words, shared: Words, address: int, size: int, ready: int, retire: int, renames: bool, pairs: bool
+) -> int:
     """Put a store into the queue and return the cycle in which it is in the cache.
 
     Stores commit in order, one per cycle; those to one line, and the first behind several to one line, in pairs, unless many of them are loaded
@@ -143,7 +147,9 @@ def commit_store(cpu: Words, shared: Words, address: int, size: int, ready: int,
     for granule in range(address >> 3, (address + size - 1 >> 3) + 1):
         at = STORES_AT + (granule & (STORES - 1)) * STORE_WORDS
         older = 0
-        if size < 8 and cpu[at + S_ADDRESS] >> 3 == granule:  # both are waited for by a load of all eight bytes
+        if (
+            size < 8 and cpu[at + S_ADDRESS] >> 3 == granule
+        ):  # both are waited for by a load of all eight bytes
             older = max(cpu[at + S_READY], cpu[at + S_OLDER])
         cpu[at + S_OLDER] = older
         cpu[at + S_ADDRESS], cpu[at + S_SIZE], cpu[at + S_READY] = address, size, ready

@@ -104,7 +104,9 @@ def _ordinary(name: str, entry: Entry, insn: Detailed, *, locked: bool) -> Role:
         entry = INTEGER["mul"]
     sources = [REGISTERS[r] for r in entry.reads]
     dests = [(REGISTERS[r], 0) for r in entry.writes]
-    facts = Role(cost=_cost(name, entry, operands), flags=entry.bits, branch=entry.branch, detail=entry.detail)
+    facts = Role(
+        cost=_cost(name, entry, operands), flags=entry.bits, branch=entry.branch, detail=entry.detail
+    )
     memory: Operand | None = None
     for operand, use in zip(operands, access, strict=False):
         if operand.kind == "register" and operand.register in REGISTERS:
@@ -224,15 +226,15 @@ def _with_memory(facts: Role, memory: Operand, use: str) -> Role:
     if use == "a":
         return facts
     if "r" in use:
-        facts = facts.but(
-            load_address=registers, load_size=memory.size, loads=1, indexed=_is_indexed(memory)
-        )
+        facts = facts.but(load_address=registers, load_size=memory.size, loads=1, indexed=_is_indexed(memory))
     if "w" in use:
         facts = facts.but(store_address=registers, store_size=memory.size, stores=1)
     return facts
 
 
-def _memory_flags(flags: int, facts: Role, access: tuple[str, ...], operands: tuple[Operand, ...], locked: bool) -> int:
+def _memory_flags(
+    flags: int, facts: Role, access: tuple[str, ...], operands: tuple[Operand, ...], locked: bool
+) -> int:
     """Return flags of an instruction with a memory operand."""
     if facts.loads and facts.stores:
         flags = (flags | F_RMW) & ~F_FUSION_HEAD
@@ -278,7 +280,9 @@ def _stack(name: str, entry: Entry, insn: Detailed) -> Role:
                 load_address=registers, load_size=operand.size, loads=1, indexed=_is_indexed(operand),
                 slots=1 if name != "jmp" else 0, flags=facts.flags | F_RENAMES,
             )  # fmt: skip
-    width = operand.size if operand is not None and name in ("push", "pop") and operand.kind != "immediate" else 8
+    width = (
+        operand.size if operand is not None and name in ("push", "pop") and operand.kind != "immediate" else 8
+    )
     if pushes:
         facts = facts.but(store_address=(RSP,), store_size=width, stores=1)
         if name == "call":

@@ -52,7 +52,9 @@ VECTOR = table({
         Entry(access=_RW_R_R, cost="float_fma"),
 })  # fmt: skip
 
-ZERO_IDIOMS = frozenset("pxor xorps xorpd pxord pxorq psubb psubw psubd psubq pcmpgtb pcmpgtw pcmpgtd".split())
+ZERO_IDIOMS = frozenset(
+    "pxor xorps xorpd pxord pxorq psubb psubw psubd psubq pcmpgtb pcmpgtw pcmpgtd".split()
+)
 """With the same register twice the result is zero. Source: AMD SOG for Zen 4, section 2.9.2."""
 
 EXPLICIT = frozenset(

@@ -218,7 +218,12 @@ class PlainCpu:
         found: Store | None = None
         for granule in range(address // 8, (address + size - 1) // 8 + 1):
             store = self.stores.get(granule % w.STORES)
-            if store and store.address < address + size and address < store.address + store.size and store.commit > issue:
+            if (
+                store
+                and store.address < address + size
+                and address < store.address + store.size
+                and store.commit > issue
+            ):
                 if found is None or store.number > found.number:
                     found = store
         if found:
@@ -241,7 +246,11 @@ class PlainCpu:
         beyond, line = self.reach(address), address // 64
         commit = max(self.commit, retire + p["commit_delay"])
         if commit == self.commit:
-            limit = p["commit_forwarded"] if self.share >= p["forward_share"] and not pairs else p["commit_same_line"]
+            limit = (
+                p["commit_forwarded"]
+                if self.share >= p["forward_share"] and not pairs
+                else p["commit_same_line"]
+            )
             together = line == self.commit_line or self.commit_run > 1
             if together and size <= 8 and self.commit_count < limit:
                 self.commit_count += 1
@@ -292,7 +301,9 @@ class PlainCpu:
             self.nop_open = False
         fused = bool(flags & w.F_FUSES and self.head[0] == pc and p["fuses_branches"])
         slots = 0 if fused else slots
-        entered = self.dispatched(self.fetched(pc, row[w.R_LENGTH], slots, bool(flags & w.F_MICROCODED)), slots, loads, stores)
+        entered = self.dispatched(
+            self.fetched(pc, row[w.R_LENGTH], slots, bool(flags & w.F_MICROCODED)), slots, loads, stores
+        )
         earliest = entered + p["issue_delay"]
 
         def latest(first: int, count: int) -> int:

@@ -131,5 +131,7 @@ def host_model() -> str | None:
     if "AMD" not in name or "(family 25 model " not in name:
         return None
     model = int(name.rpartition(" ")[2].rstrip(")"))
-    known = any(low <= model <= high for low, high in ((0x10, 0x1F), (0x60, 0x6F), (0x78, 0x7F), (0xA0, 0xAF)))
+    known = any(
+        low <= model <= high for low, high in ((0x10, 0x1F), (0x60, 0x6F), (0x78, 0x7F), (0xA0, 0xAF))
+    )
     return "zen4" if known else None

@@ -54,7 +54,9 @@ class Host:
             _TIMER,
             b"\xc3",
             _calibration(bytes.fromhex("4883c001") * CHAIN_ADDS),  # add rax, 1
-            _calibration(bytes.fromhex("89c889d1") * (WIDTH_MOVES // 2)),  # mov eax, ecx ; mov ecx, edx: eliminated
+            _calibration(
+                bytes.fromhex("89c889d1") * (WIDTH_MOVES // 2)
+            ),  # mov eax, ecx ; mov ecx, edx: eliminated
         ]
         starts, at = [], 0
         for piece in pieces:

@@ -100,9 +100,7 @@ def read_piece(path: Path, arch: str | None, entry: str | None) -> Piece:
         start = functions[0].address
     else:
         start = texts[0].address
-    return Piece(
-        path=path, port=port, segments=piece.segments, text=piece.text, entry=start, symbols=symbols
-    )
+    return Piece(path=path, port=port, segments=piece.segments, text=piece.text, entry=start, symbols=symbols)
 
 
 _FLAGS = {"arm64": ("-mcpu=generic+v8_5a",)}
@@ -114,7 +112,9 @@ def _content(port: Port, path: Path) -> ElfCode:
     source = code_source(path.name, path)
     if isinstance(source, SourceFile) and path.is_file():
         flags = _FLAGS.get(port.name, ())
-        return ElfCode(content=compile_object(port, path, entry=EntryScheme.NONE, flags=flags), origin=str(path))
+        return ElfCode(
+            content=compile_object(port, path, entry=EntryScheme.NONE, flags=flags), origin=str(path)
+        )
     code = read_code(port, source, {}, entry=EntryScheme.NONE)
     assert isinstance(code, ElfCode), "a path is an ELF file or a source of one"
     return code

@@ -96,7 +96,11 @@ def _before(clocks: NDArray[np.int64], first: int, views: NDArray[np.int64]) -> 
 def text_at(piece: Piece, address: int) -> str:
     """Return the instruction at ``address`` as text."""
     base, content = piece.text
-    found = decode_detailed(piece.port, content[address - base : address - base + 16], address) if address >= base else None
+    found = (
+        decode_detailed(piece.port, content[address - base : address - base + 16], address)
+        if address >= base
+        else None
+    )
     return found.instruction.text if found is not None else "no instruction"
 
 
@@ -131,9 +135,7 @@ class Predictor:
                 elif insn.mnemonic in _DIVISIONS:
                     kinds[offset] = self._division(content[offset : offset + 16], insn.address)
             at = (found[-1].address - base + found[-1].size if found else at) + 1
-        self._recorder = Recorder(
-            piece.port, segments=piece.segments, code=(base, len(content)), kinds=kinds
-        )
+        self._recorder = Recorder(piece.port, segments=piece.segments, code=(base, len(content)), kinds=kinds)
 
     def _division(self, code: bytes, address: int) -> tuple[int, str]:
         found = decode_detailed(self.piece.port, code, address)
@@ -143,22 +145,29 @@ class Predictor:
             return (4 if first.register.startswith("w") else 8), "x" + first.register[1:]
         return first.size, "rax"
 
-    def _record(self, iterations: int) -> NDArray[np.int64]:
+    def record(self, iterations: int) -> NDArray[np.int64]:
+        """Run the code and return its stream, shape ``(n, 4)``, int64; raise `GuestStrayedError` if it strays."""
         recorded = self._recorder.run(self.piece.entry, iterations, CAPACITY)
         if not recorded.returned:
             raise GuestStrayedError(self.piece, recorded, iterations)
         return recorded.stream
 
-    def _replay(
-        self, stream: NDArray[np.int64], view_from: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Return clocks and mispredictions after each instruction, and how some went."""
+    def row_numbers(self, stream: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return the row number of each instruction in ``stream``, by its offset in the code."""
         base, content = self.piece.text
         numbers = np.zeros(len(content), np.int32)
         for address in np.unique(stream[:, 0]):
             offset = int(address) - base
             size = int(self._lengths[offset]) or self._length(offset)
             numbers[offset] = self.rows.index(content[offset : offset + size])
+        return numbers
+
+    def _replay(
+        self, stream: NDArray[np.int64], view_from: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return clocks and mispredictions after each instruction, and how some went."""
+        base, _ = self.piece.text
+        numbers = self.row_numbers(stream)
         clocks, mispredicts = np.zeros((2, len(stream)), np.int64)
         views = np.zeros((_VIEW, VIEW_WORDS), np.int64)
         cpu, shared = new_cpu(self.model), new_shared(self.model)
@@ -174,7 +183,7 @@ class Predictor:
 
     def predict(self, loop: str | None) -> Prediction:
         """Return cycles per iteration of the loop at the symbol ``loop``, or of the whole function."""
-        small, more = (len(self._record(count)) for count in _PROBES)
+        small, more = (len(self.record(count)) for count in _PROBES)
         per_iteration = (more - small) / (_PROBES[1] - _PROBES[0])
         if loop is not None:
             return self._loop(loop, self._iterations(max(per_iteration, 1)))
@@ -189,7 +198,7 @@ class Predictor:
     def _loop(self, loop: str, iterations: int) -> Prediction:
         """Measure between arrivals at ``loop`` in the second half of a run."""
         address = self.piece.address(loop)
-        stream = self._record(iterations)
+        stream = self.record(iterations)
         arrivals = np.flatnonzero(stream[:, 0] == address)
         if len(arrivals) < 4:
             raise LoopNotReachedError(self.piece, loop, len(arrivals), iterations)
@@ -210,7 +219,7 @@ class Predictor:
     def _whole(self, iterations: int) -> Prediction:
         """Subtract a run of half as many iterations."""
         few, many = iterations // 2, iterations
-        short, long = self._record(few), self._record(many)
+        short, long = self.record(few), self.record(many)
         short_clocks, short_mispredicts, _ = self._replay(short, 0)
         size = (len(long) - len(short)) // (many - few)
         view_from = max(len(long) - 2 * size, 0)
@@ -228,7 +237,7 @@ class Predictor:
 
     def _straight(self) -> Prediction:
         """Call the code again and again: what one call more takes."""
-        once = self._record(1)
+        once = self.record(1)
         calls = max(8, min(64, _INSTRUCTIONS // len(once)))
         stream = np.concatenate([once] * calls)
         clocks, mispredicts, views = self._replay(stream, len(stream) - len(once))
@@ -244,7 +253,9 @@ class Predictor:
             lines=self._lines(stream, len(stream) - len(once), len(stream), views),
         )
 
-    def _lines(self, stream: NDArray[np.int64], first: int, last: int, views: NDArray[np.int64]) -> tuple[Line, ...]:
+    def _lines(
+        self, stream: NDArray[np.int64], first: int, last: int, views: NDArray[np.int64]
+    ) -> tuple[Line, ...]:
         zero = int(views[0][1]) if len(views) else 0
         lines = []
         for at, view in zip(range(first, min(last, first + len(views))), views.tolist(), strict=False):
