@@ -2,8 +2,8 @@
 
     python benchmarks/bench_cycles.py [--half dev|unseen] [--samples N]
 
-Prints one line per kernel and, per half and for dispatch kernels, the mean absolute percentage error (MAPE), the
-median error and the share within 15 %. Needs a host that has a CPU model.
+Prints one line per kernel and, per half and for dispatch kernels, the mean absolute percentage error
+(MAPE), the median error and the share within 15 %. Needs a host that has a CPU model.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def mca(prediction: Prediction, cpu: str) -> float:
     lines = [re.sub(r"^(j\w+|call|loop) 0x[0-9a-f]+$", r"\1 there", line.text) for line in prediction.lines]
     code = "\n".join([".intel_syntax noprefix", *lines, "there:"])
     done = subprocess.run(
-        ["llvm-mca", f"-mcpu={cpu}", f"-iterations={_ITERATIONS}"], input=code, capture_output=True, text=True,
+        ["llvm-mca", f"-mcpu={cpu}", f"-iterations={_ITERATIONS}"],
+        input=code, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
     total = re.search(r"Total Cycles:\s+(\d+)", done.stdout)
@@ -92,7 +93,8 @@ def summary(title: str, rows: Sequence[Row]) -> str:
         if errors:
             within = sum(error <= 15 for error in errors)
             lines.append(
-                f"{title:<18} {who:<9} MAPE {statistics.fmean(errors):6.1f} %  median {statistics.median(errors):6.1f} %  "
+                f"{title:<18} {who:<9} MAPE {statistics.fmean(errors):6.1f} %  "
+                f"median {statistics.median(errors):6.1f} %  "
                 f"within 15 %: {within}/{len(errors)}  largest {errors[-1]:.1f} %"
             )
     return "\n".join(lines)

@@ -22,7 +22,7 @@ class UnknownNameError(EmuError):
 
 
 class SkippedError(EmuError):
-    """What was asked for can't be done here, though nothing is wrong with it. The command line exits with 4."""
+    """What was asked for can't be done here, though it is not wrong. The command line exits with 4."""
 
 
 class MissingOptionalError(SkippedError):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from benchmarks.cycles.dispatch_code import (
     ARGS,
-    LIGHT,
     NEW,
     full_trampoline,
     func_stack,
     handler,
     light_trampoline,
-    save,
     restore,
+    save,
     tail_trampoline,
     traced,
 )
@@ -75,7 +74,7 @@ KERNELS = {
     "lfence_chain": Kernel("lock", "mov rax, [r14]\nadd rax, 1\nlfence"),
     # arithmetic
     "alu_mix": Kernel("alu", _MIX + "add rax, r10\nxor rbx, rdx\ninc rcx\nneg r11\n"),
-    "alu_wide": Kernel("alu", "\n".join(f"add {r}, 1" for r in "rax rcx rdx rbx rsi rdi r8 r9 r10 r11 r12 r13".split())),
+    "alu_wide": Kernel("alu", "\n".join(f"add {r}, 1" for r in ["rax", "rcx", "rdx", "rbx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13"])),
     "cmov_chain": Kernel("alu", "cmp rax, rbx\ncmovl rax, rcx\nadd rax, 1\nsetg dl\nmovzx edx, dl"),
     "shift_mix": Kernel("alu", "shl rax, 3\nrol rbx, 5\nshr rcx, cl\nbt rdx, 7\nadc r8, 0\nbswap r9"),
     "division": Kernel("alu", "mov eax, 1000\nxor edx, edx\nor eax, r8d\ndiv rcx\nmov r8, rdx\nand r8, 0", "mov ecx, 7"),

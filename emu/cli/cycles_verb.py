@@ -130,7 +130,8 @@ def _waits(line: Line) -> str:
         Wait.CODE: "code not in cache", Wait.ROB: "reorder buffer", Wait.QUEUE: "load or store queue",
         Wait.MICROCODE: "microcode", Wait.DRAIN: "serialising", Wait.SOURCE: "register",
         Wait.ADDRESS: "address", Wait.FORWARD: "store it loads from", Wait.FORWARD_FAIL: "failed forwarding",
-        Wait.CACHE: "cache", Wait.OTHER_CPU: "another CPU's line", Wait.PORT: "port", Wait.LOCK: "lock or barrier",
+        Wait.CACHE: "cache", Wait.OTHER_CPU: "another CPU's line", Wait.PORT: "port",
+        Wait.LOCK: "lock or barrier",
         Wait.SCHEDULER: "scheduler",
     }  # fmt: skip
     parts = []
@@ -154,8 +155,8 @@ def _print_compared(documents: list[tuple[Piece, Prediction, Measured | None]]) 
     for name in names:
         first, second = (stage.get(name, 0) for stage in spent)
         click.echo(f"  {name:<{width}}  {first:>8}  {second:>8}  {second - first:>+8}")
-    first, second = (found.cycles for _, found, _ in documents)
-    click.echo(f"  {'together':<{width}}  {first:>8.2f}  {second:>8.2f}  {second - first:>+8.2f}")
+    before, after = (found.cycles for _, found, _ in documents)
+    click.echo(f"  {'together':<{width}}  {before:>8.2f}  {after:>8.2f}  {after - before:>+8.2f}")
 
 
 def _document(piece: Piece, found: Prediction, measured: Measured | None) -> dict[str, object]:

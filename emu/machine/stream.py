@@ -34,7 +34,7 @@ _NONE = -1
 _WORDS = 32
 
 KIND_PLAIN, KIND_TIME_STAMP = 0, 16
-"""What the recorder does at an instruction; 1 to 8: the result of a division of that many bytes is measured."""
+"""What the recorder does at an instruction; 1 to 8: that many bytes of a quotient are measured."""
 _TIME_STAMP_SIZE = 2
 
 _CODE = types.void(types.voidptr, types.int64, types.uint32, types.voidptr)
@@ -115,7 +115,8 @@ class Recorder:
         port: what runs it.
         segments: address and bytes of each piece of memory that it needs, pages of its own each.
         code: address and size of what may be executed.
-        kinds: offset in the code -> what to do there: ``KIND_TIME_STAMP``, or (bytes, register) of a division.
+        kinds: offset in the code -> what to do there: ``KIND_TIME_STAMP``, or bytes and
+            register of a quotient.
     """
 
     def __init__(
@@ -196,7 +197,8 @@ class Recorder:
 
     def _areas(self) -> dict[int, bytes]:
         return {
-            **self._segments, SCRATCH_BASE: bytes(SCRATCH_SIZE), STACK_BASE: bytes(STACK_SIZE), END: bytes(PAGE_SIZE),
+            **self._segments, SCRATCH_BASE: bytes(SCRATCH_SIZE),
+            STACK_BASE: bytes(STACK_SIZE), END: bytes(PAGE_SIZE),
         }  # fmt: skip
 
     def _map(self, uc: Uc, base: int, content: bytes) -> NDArray[np.uint8]:

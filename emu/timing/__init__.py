@@ -14,9 +14,10 @@ The rules are told in docs/cycle-model.md. How to use it:
        clock = step(cpu, shared, rows, row, pc, next_pc, load, store, detail)
 
    ``rows`` is the flat table and ``row`` a number of `RowTable.index`; ``next_pc`` is the address that
-   is executed next, however it was reached; ``load`` and ``store`` are the addresses of the first read and the
-   first write of the instruction, -1 if there was none; ``detail`` is the number that the latency of
-   some instructions depends on (`Detail`: significant bits of a quotient, repetitions left), -1 if not known.
+   is executed next, however it was reached; ``load`` and ``store`` are the addresses of the first read and
+   of the first write of the instruction, -1 if there was none; ``detail`` is the number that the latency
+   of some instructions depends on (`Detail`: significant bits of a quotient), -1 if not known. A repeated
+   string instruction is one step per repetition, all at the same pc.
    The result, also ``cpu[T_CLOCK]``, is the cycle in which the instruction retired: it never decreases.
 5. What comes from outside the stream, each returns the clock after it:
 
@@ -30,11 +31,12 @@ The rules are told in docs/cycle-model.md. How to use it:
    - ``drain(cpu)``: the CPU serialises (SYNC_CORE, ISB): fetch starts again when all is retired.
 
 ``step`` and the events are plain compiled functions: call them from compiled code with views of raw addresses
-(``carray``), or from Python. ``cpu`` is ``cpu_words(model)`` int64 long, ``shared`` is ``shared_words(model)``.
+(``carray``), or from Python. ``cpu`` is ``cpu_words(model)`` int64 long, ``shared``
+``shared_words(model)``.
 Nothing allocates, and a CPU's arrays can be copied to snapshot it.
 
 Several CPUs: lines last written by another CPU cost a transfer, locked and plain accesses alike; the LLC is
-shared. CPUs should be stepped in the order of their clocks. A CPU that runs alone (``cpus=1``) skips all that.
+shared. CPUs should be stepped in the order of their clocks. One that runs alone (``cpus=1``) skips that.
 """
 
 from emu.timing.events import drain, enter_exception, poke_text, send_ipi, switch_context, wait_until

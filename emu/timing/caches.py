@@ -45,7 +45,7 @@ LINE_BITS, PAGE_BITS = 6, 12
 
 @jit
 def touch(words: Words, at: int, sets: int, ways: int, key: int) -> bool:
-    """Look ``key`` up in a table of tags and make it the most recent of its set; False if it was not there."""
+    """Make ``key`` the most recent of its set in a table of tags; False if it was not there."""
     first = at + (key & (sets - 1)) * ways
     tag = key + 1
     if words[first] == tag:

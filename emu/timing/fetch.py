@@ -151,7 +151,7 @@ def follow(cpu: Words, shared: Words, kind: int, pc: int, next_pc: int, taken: b
     cost = cpu[P_TAKEN]
     shadow = cpu[T_FETCH_SHADOW]
     cpu[T_FETCH_SHADOW] = 0
-    if kind == _CALL or kind == _INDIRECT_CALL:
+    if kind in (_CALL, _INDIRECT_CALL):
         cost = cpu[P_CALL]
         cpu[T_FETCH_SHADOW] = 1 if cpu[P_CALL_SHADOW] else 0
     elif kind == _RETURN:
@@ -166,7 +166,7 @@ def follow(cpu: Words, shared: Words, kind: int, pc: int, next_pc: int, taken: b
     slot = BTB_AT + ((pc ^ pc >> 12) & (BTB - 1))
     if cpu[slot] != pc:
         cpu[slot] = pc
-        if right and (kind == _CALL or kind == _JUMP or kind == _CONDITIONAL):
+        if right and (kind in (_CALL, _JUMP, _CONDITIONAL)):
             fetch_later(cpu, cpu[T_FETCH] + cpu[P_BTB_MISS], _FETCH)
     open_window(cpu, next_pc)
     if next_pc >> LINE_BITS != cpu[T_FETCH_LINE]:
@@ -192,12 +192,12 @@ def predict(cpu: Words, kind: int, pc: int, length: int, next_pc: int) -> bool:
         cpu[plain] = max(min(a + step, 2), -2)
         cpu[mixed] = max(min(b + step, 2), -2)
         cpu[T_HISTORY] = (history << 1 | taken) & 0xFFF
-    elif kind == _INDIRECT or kind == _INDIRECT_CALL:
+    elif kind in (_INDIRECT, _INDIRECT_CALL):
         slot = INDIRECT_AT + 2 * ((pc ^ cpu[T_PATH]) & (INDIRECTS - 1))
         right = cpu[slot] == pc and cpu[slot + 1] == next_pc
         cpu[slot], cpu[slot + 1] = pc, next_pc
         cpu[T_PATH] = (cpu[T_PATH] << 2 ^ next_pc >> 2 ^ next_pc >> 8) & _PATH_BITS
-    if kind == _CALL or kind == _INDIRECT_CALL:
+    if kind in (_CALL, _INDIRECT_CALL):
         if next_pc != pc + length:  # a call of the next address is no call to a return predictor
             top = cpu[T_RETURNS]
             cpu[RETURNS_AT + top % cpu[P_RETURN_STACK]] = pc + length

@@ -18,7 +18,15 @@ _PARAMETERS = {
     if name.startswith("P_") and isinstance(value, int)
 }
 _PORT_LISTS = frozenset(
-    "branch_slots branch_ports fused_ports load_ports store_ports store_data_ports vector_loads".split()
+    [
+        "branch_slots",
+        "branch_ports",
+        "fused_ports",
+        "load_ports",
+        "store_ports",
+        "store_data_ports",
+        "vector_loads",
+    ]
 )
 _POWERS = frozenset(name for name in _PARAMETERS if name.endswith("_sets"))
 _COST_FIELDS = {
@@ -141,7 +149,8 @@ def read_cpu_model(path: Path) -> CpuModel:
 def _check_sizes(path: Path, parameters: Mapping[str, int]) -> None:
     """Refuse a queue longer than the model keeps."""
     limits = {
-        "rob": layout.ROB_WORDS - 64, "store_queue": layout.DRAINS_WORDS - 1, "load_queue": layout.LOADS_WORDS - 1,
+        "rob": layout.ROB_WORDS - 64, "store_queue": layout.DRAINS_WORDS - 1,
+        "load_queue": layout.LOADS_WORDS - 1,
         "return_stack": layout.RETURNS_WORDS,
     }  # fmt: skip
     for name, limit in limits.items():

@@ -16,7 +16,7 @@ _FAR = PORTS_WORDS - 64
 
 @inline_jit
 def port_number(port: int) -> int:
-    """Return a number of its own, below 16, for each of 16 single bits: a de Bruijn sequence shifted by it."""
+    """Return a number below 16 of its own for each single bit: a de Bruijn sequence shifted by it."""
     return (port * 0x09AF & 0xFFFF) >> 12
 
 
@@ -33,7 +33,8 @@ def taken_ports(cpu: Words, cycle: int) -> int:
 def take_port(cpu: Words, ports: int, ready: int, busy: int) -> int:
     """Take one of ``ports`` (a mask) from the first cycle on, not before ``ready``; return that cycle.
 
-    The port is kept for ``busy`` cycles. Of several free ones the one with the least work in front of it is taken.
+    The port is kept for ``busy`` cycles. Of several free ones the one with the
+    least work in front of it is taken.
     """
     cycle = ready
     while True:

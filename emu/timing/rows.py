@@ -119,7 +119,8 @@ def encode(role: Role, cost: Cost, model: CpuModel, length: int) -> NDArray[np.i
     row[R_UOPS], row[R_PORTS], row[R_LATENCY], row[R_BUSY] = cost.uops, cost.ports, cost.latency, cost.busy
     row[R_BRANCH], row[R_DETAIL] = role.branch, role.detail
     for at, registers in (
-        (R_SOURCE0, role.sources), (R_LOAD_ADDRESS0, role.load_address), (R_STORE_ADDRESS0, role.store_address),
+        (R_SOURCE0, role.sources), (R_LOAD_ADDRESS0, role.load_address),
+        (R_STORE_ADDRESS0, role.store_address),
     ):  # fmt: skip
         row[at : at + len(registers)] = registers
     for slot, (register, extra) in enumerate(role.dests):

@@ -154,7 +154,7 @@ _PORT, _LOCK, _MISPREDICT = int(Wait.PORT), int(Wait.LOCK), int(Wait.MISPREDICT)
 
 @jit
 def latest(cpu: Words, rows: Words, first: int, count: int) -> int:
-    """Return when the last of ``count`` registers is ready whose numbers stand at ``rows[first]``; NONE ends them."""
+    """Return when the last of up to ``count`` registers is ready, whose numbers stand at ``first``."""
     ready = 0
     for slot in range(first, first + count):
         register = rows[slot]
@@ -228,8 +228,8 @@ def retire(cpu: Words, complete: int, slots: int) -> int:
 
 @jit
 def is_taken(kind: int, following: int, next_pc: int) -> bool:
-    """Tell whether fetch leaves the straight line: all jumps and returns do, a call of the next address does not."""
-    return next_pc != following or not (kind == _CONDITIONAL or kind == _CALL)
+    """Tell whether fetch leaves the straight line: jumps and returns do, a call of what follows not."""
+    return next_pc != following or kind not in (_CONDITIONAL, _CALL)
 
 
 @jit
@@ -454,7 +454,7 @@ def step(
             data,
             clock,
             flags & F_KEEPS_STORE == 0,
-            flags & F_RMW != 0 or kind == _CALL or kind == _INDIRECT_CALL,
+            flags & F_RMW != 0 or kind in (_CALL, _INDIRECT_CALL),
         )
     if flags & F_STORE_BARRIER:
         order_stores(cpu, clock)

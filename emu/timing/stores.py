@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from emu.compiled import jit
 from emu.timing.caches import LINE_BITS, reach
 from emu.timing.layout import (
+    DRAINS_AT,
+    DRAINS_WORDS,
+    NONE,
     P_COMMIT_DELAY,
     P_COMMIT_FORWARDED,
     P_COMMIT_SAME_LINE,
@@ -33,9 +36,6 @@ from emu.timing.layout import (
     STORE_WORDS,
     STORES,
     STORES_AT,
-    DRAINS_AT,
-    DRAINS_WORDS,
-    NONE,
     T_COMMIT,
     T_COMMIT_LINE,
     T_COMMIT_RUN,
@@ -57,7 +57,7 @@ _SHARE_SHIFT = 4  # the share is one of the last 16 stores or so
 
 @jit
 def youngest_store(cpu: Words, address: int, size: int, cycle: int) -> int:
-    """Return the row of the youngest store that a load overlaps and that has not committed by ``cycle``, or -1."""
+    """Return the row of the youngest store that a load overlaps, not committed by ``cycle``, or -1."""
     found, count = -1, -1
     for granule in range(address >> 3, (address + size - 1 >> 3) + 1):
         at = STORES_AT + (granule & (STORES - 1)) * STORE_WORDS
@@ -82,8 +82,8 @@ def load_done(
 ) -> tuple[int, int]:
     """Return when a load's value is there, and what it waited for (`Wait`).
 
-    From one of the last few stores, at the same address, a plain load takes the store's register (``earliest``:
-    one cycle behind dispatch); from others that are still on their way the value is forwarded.
+    From one of the last few stores, at the same address, a plain load takes the store's register
+    (``earliest``: one cycle behind dispatch); from others that are still on their way the value is forwarded.
     A load of bytes of which the store has only some waits until it is in the cache.
     """
     store = youngest_store(cpu, address, size, issue)
@@ -117,7 +117,8 @@ def commit_store(
 ) -> int:
     """Put a store into the queue and return the cycle in which it is in the cache.
 
-    Stores commit in order, one per cycle; those to one line, and the first behind several to one line, in pairs, unless many of them are loaded
+    Stores commit in order, one per cycle; those to one line, and the first behind several to one line, in
+    pairs, unless many of them are loaded
     from soon after: then only read-modify-writes and return addresses (``pairs``) do.
     """
     beyond = reach(cpu, shared, address, True)

@@ -123,7 +123,7 @@ def _ordinary(name: str, entry: Entry, insn: Detailed, *, locked: bool) -> Role:
     sources += _flags_read(name, entry)
     dests += [(register, 0) for register in _flags_written(name, entry)]
     flags = facts.flags
-    if any(RSP in (o and (REGISTERS.get(o.register), *address_registers(o))) for o in operands):
+    if any(RSP in (REGISTERS.get(o.register), *address_registers(o)) for o in operands):
         flags |= F_USES_STACK
     registers = [o.register for o in operands]
     if len(operands) >= 2 and len(set(registers[-2:])) == 1 and registers[-1] and _is_idiom(name, operands):

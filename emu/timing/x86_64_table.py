@@ -25,7 +25,7 @@ from emu.timing.roles import Entry, table
 _R, _W, _RW = ("r",), ("w",), ("rw",)
 _RW_R, _W_R, _R_R = ("rw", "r"), ("w", "r"), ("r", "r")
 _HEAD = F_FUSION_HEAD
-_CONDITIONS = "o no b ae e ne be a s ns p np l ge le g".split()
+_CONDITIONS = ["o", "no", "b", "ae", "e", "ne", "be", "a", "s", "ns", "p", "np", "l", "ge", "le", "g"]
 
 
 def _each(prefix: str) -> str:

@@ -53,12 +53,42 @@ VECTOR = table({
 })  # fmt: skip
 
 ZERO_IDIOMS = frozenset(
-    "pxor xorps xorpd pxord pxorq psubb psubw psubd psubq pcmpgtb pcmpgtw pcmpgtd".split()
+    [
+        "pxor",
+        "xorps",
+        "xorpd",
+        "pxord",
+        "pxorq",
+        "psubb",
+        "psubw",
+        "psubd",
+        "psubq",
+        "pcmpgtb",
+        "pcmpgtw",
+        "pcmpgtd",
+    ]
 )
 """With the same register twice the result is zero. Source: AMD SOG for Zen 4, section 2.9.2."""
 
 EXPLICIT = frozenset(
-    "fmadd132sd fmadd213sd fmadd231sd fmadd132ps fmadd213ps fmadd231ps fmadd132pd fmadd213pd fmadd231pd "
-    "pternlogd pternlogq inserti128 insertf128 perm2i128 perm2f128 extracti128 extractf128".split()
+    [
+        "fmadd132sd",
+        "fmadd213sd",
+        "fmadd231sd",
+        "fmadd132ps",
+        "fmadd213ps",
+        "fmadd231ps",
+        "fmadd132pd",
+        "fmadd213pd",
+        "fmadd231pd",
+        "pternlogd",
+        "pternlogq",
+        "inserti128",
+        "insertf128",
+        "perm2i128",
+        "perm2f128",
+        "extracti128",
+        "extractf128",
+    ]
 )
 """AVX instructions whose operands stand above as they are; of others a second ``r`` is added and ``rw`` becomes ``w``."""

@@ -223,9 +223,8 @@ class PlainCpu:
                 and store.address < address + size
                 and address < store.address + store.size
                 and store.commit > issue
-            ):
-                if found is None or store.number > found.number:
-                    found = store
+            ) and (found is None or store.number > found.number):
+                found = store
         if found:
             if address < found.address or address + size > found.address + found.size:
                 return max(issue, found.ready, found.older) + p["forward_fail"]

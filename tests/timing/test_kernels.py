@@ -1,4 +1,4 @@
-"""Real loops through the compiled kernel and its plain twin: calls, trampolines, locks, what random streams seldom make."""
+"""Real loops through the compiled kernel and its plain twin: what random streams seldom make."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from emu.timing import ROW_WORDS, new_cpu, new_shared, step
 from tests.reference.cycle_model import PlainCpu
 
 NAMES = (
-    "call_tail", "push_pop_8", "light_redirect", "full_plain", "list_walk_call", "save_restore_9", "copy_words",
+    "call_tail", "push_pop_8", "light_redirect", "full_plain",
+    "list_walk_call", "save_restore_9", "copy_words",
     "lock_then_work", "branches", "shift_mix",
 )  # fmt: skip
 

@@ -26,7 +26,8 @@ class ForeignHostError(SkippedError):
     def __init__(self, arch: str, host: str) -> None:
         why = "has another architecture" if arch != host else "is one that klpemu has no timer for"
         super().__init__(
-            f"--native: this host is {host}, the code {arch}: it {why}; run it on an x86_64 host, or leave --native out"
+            f"--native: this host is {host}, the code {arch}: it {why}; "
+            f"run it on an x86_64 host, or leave --native out"
         )
         self.arch, self.host = arch, host
 
@@ -123,7 +124,9 @@ def cpu_name() -> str:
 
 
 def host_model() -> str | None:
-    """Return the CPU model that describes the host, or None. Zen 4 is family 25, models 16-31, 96-111, 120-127, 160-175.
+    """Return the CPU model that describes the host, or None.
+
+    Zen 4 is family 25, models 16-31, 96-111, 120-127, 160-175.
 
     Source: Linux, arch/x86/kernel/cpu/amd.c, init of X86_FEATURE_ZEN4.
     """

@@ -1,4 +1,6 @@
-"""Runs machine code on the host CPU and prints its times; a process of its own, because the code may do anything.
+"""Runs machine code on the host CPU and prints its times.
+
+It is a process of its own, because the code may do anything.
 
 Started as a script with a JSON request on stdin; imports nothing of this project.
 """

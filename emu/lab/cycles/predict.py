@@ -146,7 +146,7 @@ class Predictor:
         return first.size, "rax"
 
     def record(self, iterations: int) -> NDArray[np.int64]:
-        """Run the code and return its stream, shape ``(n, 4)``, int64; raise `GuestStrayedError` if it strays."""
+        """Return the code's stream, shape ``(n, 4)``, int64; raise `GuestStrayedError` if it strays."""
         recorded = self._recorder.run(self.piece.entry, iterations, CAPACITY)
         if not recorded.returned:
             raise GuestStrayedError(self.piece, recorded, iterations)

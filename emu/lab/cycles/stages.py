@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+
 from emu.lab.cycles.piece import Piece
 from emu.lab.cycles.predict import Prediction
 from emu.timing import Wait
