@@ -46,6 +46,7 @@ from emu.timing.layout import (
     P_FUSES_NOPS,
     P_ISSUE_DELAY,
     P_LOAD_AFTER_LOCK,
+    P_LOAD_LATENCY,
     P_LOAD_PORTS,
     P_LOAD_QUEUE,
     P_LOCK_WAITS_FOR_OLDER,
@@ -98,6 +99,7 @@ from emu.timing.layout import (
     T_BLOCK_REASON,
     T_CLOCK,
     T_COMMIT,
+    T_CPUS,
     T_DISPATCH,
     T_FETCH_REASON,
     T_HEAD_CYCLE,
@@ -359,6 +361,8 @@ def step(
         done, why = load_done(
             cpu, shared, load, rows[at + R_LOAD_SIZE], issue, earliest, extra, flags & F_RENAMES != 0
         )
+        if flags & F_LOCK and cpu[T_CPUS] > 1:  # it needs the line itself, not what its own store left
+            done = max(done, issue + cpu[P_LOAD_LATENCY] + reach(cpu, shared, load, True))
         count = cpu[T_LOAD_COUNT] + 1
         cpu[T_LOAD_COUNT] = count
         cpu[LOADS_AT + (count & (LOADS_WORDS - 1))] = done
