@@ -21,8 +21,12 @@ class UnknownNameError(EmuError):
         self.kind, self.name, self.known = kind, name, known
 
 
-class MissingOptionalError(EmuError):
-    """Something optional is not installed. The command line exits with 4."""
+class SkippedError(EmuError):
+    """What was asked for can't be done here, though it is not wrong. The command line exits with 4."""
+
+
+class MissingOptionalError(SkippedError):
+    """Something optional is not installed."""
 
     def __init__(self, what: str, needed_for: str, how: str) -> None:
         super().__init__(f"{what} is not installed, which {needed_for} needs; {how}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, Literal
 
 import capstone
 
@@ -51,6 +52,50 @@ class Instruction:
         return f"{self.mnemonic} {self.operands}".rstrip()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operand:
+    """One operand.
+
+    Args:
+        kind: register, immediate or memory.
+        size: bytes; of memory, of the access. 0 where Capstone does not say.
+        register: its name; empty if it is none.
+        immediate: its value.
+        base: base register of an address, empty for none; ``index`` alike.
+        index: index register.
+        scale: what the index is multiplied by; arm64: its shift.
+        displacement: of the address.
+        segment: register of a segment override.
+    """
+
+    kind: Literal["register", "immediate", "memory"]
+    size: int
+    register: str = ""
+    immediate: int = 0
+    base: str = ""
+    index: str = ""
+    scale: int = 1
+    displacement: int = 0
+    segment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detailed:
+    """One instruction with its operands, in the order of the assembler.
+
+    Args:
+        instruction: what `decode` gives.
+        operands: explicit ones.
+        writes_back: arm64: the base register of an address is updated.
+        condition: arm64: it depends on flags by its condition code.
+    """
+
+    instruction: Instruction
+    operands: tuple[Operand, ...]
+    writes_back: bool
+    condition: bool
+
+
 @cache
 def _decoder(name: str, detail: bool) -> capstone.Cs:
     """Return a decoder; it keeps no state between calls, so one per port and kind will do."""
@@ -95,6 +140,48 @@ def _instruction(insn: capstone.CsInsn) -> Instruction:
         operands=insn.op_str,
         groups=frozenset(_GROUPS[group] for group in insn.groups if group in _GROUPS),
     )
+
+
+def decode_detailed(port: Port, code: bytes, address: int) -> Detailed | None:
+    """Return the first instruction of ``code`` with its operands, or None if there is none.
+
+    >>> from emu.arch.registry import port_named
+    >>> found = decode_detailed(port_named("x86_64"), bytes.fromhex("488b448b08"), 0x1000)
+    >>> found.operands[1].base, found.operands[1].index, found.operands[1].scale, found.operands[1].size
+    ('rbx', 'rcx', 4, 8)
+    """
+    for insn in _decoder(port.name, True).disasm(bytes(code), address, 1):
+        x86 = port.name == "x86_64"
+        operands = tuple(_operand(insn, operand, x86) for operand in insn.operands)
+        return Detailed(
+            instruction=_instruction(insn),
+            operands=operands,
+            writes_back=not x86 and bool(insn.writeback),
+            condition=not x86
+            and insn.cc not in (capstone.arm64.ARM64_CC_INVALID, capstone.arm64.ARM64_CC_AL),
+        )
+    return None
+
+
+def _operand(insn: capstone.CsInsn, operand: Any, x86: bool) -> Operand:
+    size = operand.size if x86 else 0
+    match operand.type:
+        case capstone.CS_OP_REG:
+            return Operand(kind="register", size=size, register=insn.reg_name(operand.reg) or "")
+        case capstone.CS_OP_MEM:
+            memory = operand.mem
+            return Operand(
+                kind="memory",
+                size=size,
+                base=insn.reg_name(memory.base) or "",
+                index=insn.reg_name(memory.index) or "",
+                scale=memory.scale if x86 else operand.shift.value,
+                displacement=memory.disp,
+                segment=(insn.reg_name(memory.segment) or "") if x86 else "",
+            )
+        case capstone.CS_OP_IMM:
+            return Operand(kind="immediate", size=size, immediate=operand.imm)
+    return Operand(kind="immediate", size=0)  # system registers, barriers, prefetch kinds
 
 
 def decode_lite(port: Port, code: bytes, address: int, *, count: int = 0) -> list[tuple[int, int, str, str]]:

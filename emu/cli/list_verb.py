@@ -9,14 +9,14 @@ import click
 
 from emu.cli.exits import DONE
 
-KINDS = ("images", "scenarios", "incidents", "defects", "ports")
+KINDS = ("images", "scenarios", "incidents", "defects", "ports", "cpu-models")
 
 
 @click.command(name="list")
 @click.argument("kind", required=False, type=click.Choice(KINDS))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(kind: str | None, as_json: bool) -> int:
-    """List images, scenarios, incidents, defects or ports; all of them by default."""
+    """List images, scenarios, incidents, defects, ports or CPU models; all of them by default."""
     found = {name: _entries(name) for name in (KINDS if kind is None else (kind,))}
     if as_json:
         print(json.dumps(found, indent=2))
@@ -47,6 +47,11 @@ def _entries(kind: str) -> Mapping[str, str | Mapping[str, object]]:
             return {name: load_scenario(name).description for name in scenario_names()}
         case "defects":
             return {name: defect.what for name, defect in sorted(DEFECTS.items())}
+        case "cpu-models":
+            from emu.timing.model import cpu_model_names, load_cpu_model
+
+            models = map(load_cpu_model, cpu_model_names())
+            return {model.name: f"{model.arch:<8} {model.description}" for model in models}
         case "images":
             return {name: load_manifest(name).description for name in image_names()}
     incidents = [load_incident(name) for name in incident_names()]

@@ -12,13 +12,14 @@ import click
 
 from emu import __version__
 from emu.cli.exits import BAD_INPUT, DONE, INTERRUPTED, SKIPPED
-from emu.errors import EmuError, MissingOptionalError
+from emu.errors import EmuError, SkippedError
 
 _VERBS = {
     "analyze": "Say what a recorded run holds: versions, costs, consistency.",
+    "cycles": "Predict the cycles of a piece of code, and measure them on this CPU.",
     "disasm": "Show annotated code of an image, or of a run with what is patched in it.",
     "doctor": "Check this installation: versions, compiled code, optional parts.",
-    "list": "List images, scenarios, incidents, defects, ports.",
+    "list": "List images, scenarios, incidents, defects, ports, CPU models.",
     "run": "Run a scenario and say which version of each function ran, and what it cost.",
 }
 
@@ -72,7 +73,7 @@ def _run(arguments: list[str]) -> int:
         return done.exit_code
     except click.ClickException as error:
         return _complain(error.format_message(), BAD_INPUT)
-    except MissingOptionalError as error:
+    except SkippedError as error:
         return _complain(str(error), SKIPPED)
     except EmuError as error:
         return _complain(str(error), BAD_INPUT)

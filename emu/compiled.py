@@ -18,14 +18,22 @@ from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SOURCES = ("machine/*.py", "structs.py", "struct_layout.py", "trace/schema.py")
+_SOURCES = (
+    "compiled.py",
+    "machine/*.py",
+    "ordering/*.py",
+    "struct_layout.py",
+    "structs.py",
+    "timing/*.py",
+    "trace/schema.py",
+)
 
 
 @cache
 def cache_folder() -> Path | None:
     """Return where compiled code is kept; None if there is no place, so that it is compiled each time."""
     digest = hashlib.blake2b(_numba_version().encode(), digest_size=8)
-    package = Path(__file__).parent.parent
+    package = Path(__file__).parent
     for pattern in _SOURCES:
         for source in sorted(package.glob(pattern)):
             digest.update(source.read_bytes())
@@ -45,10 +53,10 @@ def _numba_version() -> str:
         return ""
 
 
-def is_compiled() -> bool:
-    """Whether the interleaving loop need not be compiled again."""
+def is_compiled(function: str = "loop.run_loop*") -> bool:
+    """Whether a function need not be compiled again: the interleaving loop, or ``module.name*``."""
     folder = cache_folder()
-    return folder is not None and any(folder.rglob("loop.run_loop*.nbc"))
+    return folder is not None and any(folder.rglob(f"{function}.nbc"))
 
 
 @contextmanager

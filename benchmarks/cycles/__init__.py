@@ -1,0 +1,1 @@
+"""Kernels that the cycle model is validated with."""

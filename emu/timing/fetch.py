@@ -1,0 +1,214 @@
+"""The front end's clock: lines of code, taken branches, mispredictions, microcode."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emu.compiled import jit
+from emu.timing.caches import LINE_BITS, beyond_first, forget, touch
+from emu.timing.layout import (
+    BTB,
+    BTB_AT,
+    DIRECTIONS,
+    DIRECTIONS_AT,
+    INDIRECT_AT,
+    INDIRECTS,
+    P_BTB_MISS,
+    P_CALL,
+    P_CALL_SHADOW,
+    P_DECODE_MISS,
+    P_FETCH_AHEAD,
+    P_FETCH_WIDTH,
+    P_FIRST_WINDOW,
+    P_L1I_SETS,
+    P_L1I_WAYS,
+    P_LATE_WINDOW,
+    P_MICROCODE_ENTRY,
+    P_NEXT_WINDOW,
+    P_RETURN,
+    P_RETURN_SHADOW,
+    P_RETURN_STACK,
+    P_TAKEN,
+    RETURNS_AT,
+    SH_POKED,
+    SH_POKED_AT,
+    SH_POKES,
+    T_DELIVERY,
+    T_DISPATCH,
+    T_FETCH,
+    T_FETCH_LINE,
+    T_FETCH_REASON,
+    T_FETCH_SHADOW,
+    T_FETCH_SLOTS,
+    T_HISTORY,
+    T_L1I_AT,
+    T_L1I_MISSES,
+    T_PATH,
+    T_POKES_SEEN,
+    T_RETURNS,
+    T_RETURNS_KNOWN,
+    T_WINDOW_END,
+    Branch,
+    Wait,
+)
+
+Words = NDArray[np.int64]
+
+_CONDITIONAL, _JUMP, _INDIRECT = int(Branch.CONDITIONAL), int(Branch.JUMP), int(Branch.INDIRECT)
+_CALL, _INDIRECT_CALL, _RETURN = int(Branch.CALL), int(Branch.INDIRECT_CALL), int(Branch.RETURN)
+_FETCH, _CODE, _MICROCODE = int(Wait.FETCH), int(Wait.CODE), int(Wait.MICROCODE)
+_PATH_BITS = (1 << 20) - 1
+
+
+@jit
+def fetch_later(cpu: Words, cycle: int, reason: int) -> None:
+    """Let fetch go on in ``cycle``, if that is later than now."""
+    if cycle > cpu[T_FETCH]:
+        cpu[T_FETCH] = cycle
+        cpu[T_FETCH_REASON] = reason
+
+
+@jit
+def absorb_pokes(cpu: Words, shared: Words) -> None:
+    """Drop the lines of code that were poked since the last fetch."""
+    newest = shared[SH_POKES]
+    first = max(cpu[T_POKES_SEEN], newest - SH_POKED)
+    for poke in range(first, newest):
+        line = shared[SH_POKED_AT + poke % SH_POKED]
+        forget(cpu, cpu[T_L1I_AT], cpu[P_L1I_SETS], cpu[P_L1I_WAYS], line)
+    cpu[T_POKES_SEEN] = newest
+
+
+@jit
+def fetch_line(cpu: Words, shared: Words, line: int) -> None:
+    """Begin with a line of code that fetch was not in; one that is not in the first cache has to come."""
+    if shared[SH_POKES] != cpu[T_POKES_SEEN]:
+        absorb_pokes(cpu, shared)
+    cpu[T_FETCH_LINE] = line
+    if not touch(cpu, cpu[T_L1I_AT], cpu[P_L1I_SETS], cpu[P_L1I_WAYS], line):
+        cpu[T_L1I_MISSES] += 1
+        wait = beyond_first(cpu, shared, line) + cpu[P_DECODE_MISS]
+        fetch_later(cpu, cpu[T_FETCH] + wait, _CODE)
+
+
+@jit
+def open_window(cpu: Words, target: int) -> None:
+    """Begin a window of prediction where a branch leads: a shorter one if that is late in its line."""
+    start = target >> LINE_BITS << LINE_BITS
+    late = target - start >= (1 << LINE_BITS) // 2
+    cpu[T_WINDOW_END] = start + (cpu[P_LATE_WINDOW] if late else cpu[P_FIRST_WINDOW])
+
+
+@jit
+def fetch(cpu: Words, shared: Words, pc: int, length: int, slots: int, microcoded: bool) -> int:
+    """Fetch one instruction; return the cycle in which it can be dispatched at the earliest.
+
+    Prediction runs ahead of delivery, one window of code per cycle. Delivery takes so many slots per cycle,
+    and a pause before microcode.
+    """
+    fetch_later(cpu, cpu[T_DISPATCH] - cpu[P_FETCH_AHEAD], cpu[T_FETCH_REASON])
+    cpu[T_DELIVERY] = max(cpu[T_DELIVERY], cpu[T_DISPATCH] - cpu[P_FETCH_AHEAD])
+    end = pc + length
+    line = (end - 1) >> LINE_BITS
+    if line != cpu[T_FETCH_LINE]:
+        if cpu[T_FETCH_LINE] < 0:  # fetch was set here without a branch
+            open_window(cpu, pc)
+            if pc >> LINE_BITS != line:
+                fetch_line(cpu, shared, pc >> LINE_BITS)
+        fetch_line(cpu, shared, line)
+    while end > cpu[T_WINDOW_END]:
+        fetch_later(cpu, cpu[T_FETCH] + 1, _FETCH)
+        cpu[T_WINDOW_END] += cpu[P_NEXT_WINDOW]
+    delivery, used = cpu[T_DELIVERY], cpu[T_FETCH_SLOTS]
+    if cpu[T_FETCH] > delivery:
+        delivery, used = cpu[T_FETCH], 0
+    if microcoded:
+        delivery += cpu[P_MICROCODE_ENTRY]
+        used = 0
+        cpu[T_FETCH_REASON] = _MICROCODE
+    if used > 0 and used + slots > cpu[P_FETCH_WIDTH]:
+        delivery += 1
+        used = 0
+    begun = delivery
+    used += slots
+    while used > cpu[P_FETCH_WIDTH]:
+        delivery += 1
+        used -= cpu[P_FETCH_WIDTH]
+    cpu[T_DELIVERY], cpu[T_FETCH_SLOTS] = delivery, used
+    return begun
+
+
+@jit
+def follow(cpu: Words, shared: Words, kind: int, pc: int, next_pc: int, taken: bool, right: bool) -> None:
+    """Move fetch to where a branch leads; a prediction that fails moves it again when it is found out.
+
+    A direct branch right behind a call is fetched in the call's second cycle; of several behind a return
+    the second is.
+    """
+    if not taken:
+        return
+    cost = cpu[P_TAKEN]
+    shadow = cpu[T_FETCH_SHADOW]
+    cpu[T_FETCH_SHADOW] = 0
+    if kind in (_CALL, _INDIRECT_CALL):
+        cost = cpu[P_CALL]
+        cpu[T_FETCH_SHADOW] = 1 if cpu[P_CALL_SHADOW] else 0
+    elif kind == _RETURN:
+        cost = cpu[P_RETURN]
+        cpu[T_FETCH_SHADOW] = 2 if cpu[P_RETURN_SHADOW] else 0
+    elif kind != _INDIRECT:
+        if shadow == 1:
+            cost = 0
+        elif shadow == 2:
+            cpu[T_FETCH_SHADOW] = 1
+    fetch_later(cpu, cpu[T_FETCH] + cost, _FETCH)
+    slot = BTB_AT + ((pc ^ pc >> 12) & (BTB - 1))
+    if cpu[slot] != pc:
+        cpu[slot] = pc
+        if right and (kind in (_CALL, _JUMP, _CONDITIONAL)):
+            fetch_later(cpu, cpu[T_FETCH] + cpu[P_BTB_MISS], _FETCH)
+    open_window(cpu, next_pc)
+    if next_pc >> LINE_BITS != cpu[T_FETCH_LINE]:
+        fetch_line(cpu, shared, next_pc >> LINE_BITS)
+
+
+@jit
+def predict(cpu: Words, kind: int, pc: int, length: int, next_pc: int) -> bool:
+    """Predict a branch, learn how it went, and say whether the prediction was right.
+
+    Directions: one table of counters by address and one by address and history, which is believed where it
+    is certain. Indirect branches: by address and the path to it. Returns: a stack.
+    """
+    taken = next_pc != pc + length
+    right = True
+    if kind == _CONDITIONAL:
+        plain = DIRECTIONS_AT + ((pc ^ pc >> 12) & (DIRECTIONS - 1))
+        history = cpu[T_HISTORY]
+        mixed = DIRECTIONS_AT + DIRECTIONS + ((pc ^ history * 0x9E5) & (DIRECTIONS - 1))
+        a, b = cpu[plain], cpu[mixed]
+        right = ((b if abs(b) == 2 else a) > 0) == taken
+        step = 1 if taken else -1
+        cpu[plain] = max(min(a + step, 2), -2)
+        cpu[mixed] = max(min(b + step, 2), -2)
+        cpu[T_HISTORY] = (history << 1 | taken) & 0xFFF
+    elif kind in (_INDIRECT, _INDIRECT_CALL):
+        slot = INDIRECT_AT + 2 * ((pc ^ cpu[T_PATH]) & (INDIRECTS - 1))
+        right = cpu[slot] == pc and cpu[slot + 1] == next_pc
+        cpu[slot], cpu[slot + 1] = pc, next_pc
+        cpu[T_PATH] = (cpu[T_PATH] << 2 ^ next_pc >> 2 ^ next_pc >> 8) & _PATH_BITS
+    if kind in (_CALL, _INDIRECT_CALL):
+        if next_pc != pc + length:  # a call of the next address is no call to a return predictor
+            top = cpu[T_RETURNS]
+            cpu[RETURNS_AT + top % cpu[P_RETURN_STACK]] = pc + length
+            cpu[T_RETURNS] = top + 1
+            cpu[T_RETURNS_KNOWN] = min(cpu[T_RETURNS_KNOWN] + 1, cpu[P_RETURN_STACK])
+    elif kind == _RETURN:
+        top = cpu[T_RETURNS] - 1
+        if top < 0:
+            top += cpu[P_RETURN_STACK]
+        cpu[T_RETURNS] = top
+        known = cpu[T_RETURNS_KNOWN]
+        right = known > 0 and cpu[RETURNS_AT + top % cpu[P_RETURN_STACK]] == next_pc
+        cpu[T_RETURNS_KNOWN] = max(known - 1, 0)
+    return right

@@ -1,0 +1,200 @@
+"""CPU models: data files with a source for every number."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emu.errors import EmuError, UnknownNameError
+from emu.timing import layout
+
+_FOLDER = Path(__file__).parent / "models"
+_PARAMETERS = {
+    name[2:].lower(): value
+    for name, value in vars(layout).items()
+    if name.startswith("P_") and isinstance(value, int)
+}
+_PORT_LISTS = frozenset(
+    [
+        "branch_slots",
+        "branch_ports",
+        "fused_ports",
+        "load_ports",
+        "store_ports",
+        "store_data_ports",
+        "vector_loads",
+    ]
+)
+_POWERS = frozenset(name for name in _PARAMETERS if name.endswith("_sets"))
+_COST_FIELDS = {
+    "latency": 0, "uops": 1, "slots": 1, "busy": 1, "block": 0, "block_data": 0, "drain": 0, "lock": 0,
+    "microcoded": 0,
+}  # fmt: skip
+
+
+class CpuModelError(EmuError):
+    """A CPU model's data file is not as docs/cycle-model.md says."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"{path.name}: {what}; see docs/cycle-model.md, 'Adding a CPU model'")
+        self.path, self.what = path, what
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What the instructions of one class cost.
+
+    Args:
+        ports: mask of ports that may execute it.
+        latency: cycles from issue to result.
+        uops: operations on those ports, 0 = none.
+        slots: of dispatch.
+        busy: cycles that its port is taken.
+        block: cycles in which nothing is dispatched behind it.
+        block_data: the same, from when its data is there.
+        drain: cycles from when all before it is complete until dispatch goes on.
+        lock: cycles of a locked operation.
+        microcoded: 1 if it comes from microcode.
+        source: where the numbers are from.
+    """
+
+    ports: int
+    latency: int
+    uops: int
+    slots: int
+    busy: int
+    block: int
+    block_data: int
+    drain: int
+    lock: int
+    microcoded: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CpuModel:
+    """One CPU's figures.
+
+    Args:
+        name: as on the command line.
+        arch: port that it runs.
+        description: one line for people.
+        ports: execution ports, by bit.
+        parameters: value by name, of the pipeline and the caches.
+        sources: where each comes from.
+        costs: by class of instruction.
+    """
+
+    name: str
+    arch: str
+    description: str
+    ports: tuple[str, ...]
+    parameters: Mapping[str, int]
+    sources: Mapping[str, str]
+    costs: Mapping[str, Cost]
+
+
+def cpu_model_names() -> list[str]:
+    """Return the names of the CPU models, sorted."""
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+def load_cpu_model(name: str) -> CpuModel:
+    """Return the CPU model called ``name``.
+
+    Raises:
+        UnknownNameError: there is none.
+        CpuModelError: its file lacks a number, a source, or has one too many.
+    """
+    if name not in cpu_model_names():
+        raise UnknownNameError("CPU model", name, cpu_model_names())
+    return read_cpu_model(_FOLDER / f"{name}.toml")
+
+
+def read_cpu_model(path: Path) -> CpuModel:
+    """Return the CPU model in the file at ``path``; as `load_cpu_model`."""
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CpuModelError(path, f"can't be read: {error}") from error
+    for key in ("arch", "description", "ports", "parameters", "class"):
+        if key not in data:
+            raise CpuModelError(path, f"has no {key!r}")
+    ports = tuple(data["ports"])
+    if len(ports) > layout.PORT_BITS:
+        raise CpuModelError(path, f"has {len(ports)} ports, at most {layout.PORT_BITS} can be told apart")
+    parameters, sources = {}, {}
+    for name, entry in data["parameters"].items():
+        if name not in _PARAMETERS:
+            raise CpuModelError(path, f"parameter {name!r} is unknown")
+        parameters[name] = _number(path, ports, name, entry)
+        sources[name] = entry["source"]
+    missing = sorted(set(_PARAMETERS) - set(parameters))
+    if missing:
+        raise CpuModelError(path, f"lacks {', '.join(missing)}")
+    for name in _POWERS:
+        if parameters[name] & (parameters[name] - 1) or parameters[name] < 1:
+            raise CpuModelError(path, f"{name} = {parameters[name]} is no power of two")
+    _check_sizes(path, parameters)
+    costs = {name: _cost(path, ports, name, entry) for name, entry in data["class"].items()}
+    return CpuModel(
+        name=path.stem, arch=data["arch"], description=data["description"], ports=ports,
+        parameters=parameters, sources=sources, costs=costs,
+    )  # fmt: skip
+
+
+def _check_sizes(path: Path, parameters: Mapping[str, int]) -> None:
+    """Refuse a queue longer than the model keeps."""
+    limits = {
+        "rob": layout.ROB_WORDS - 64, "store_queue": layout.DRAINS_WORDS - 1,
+        "load_queue": layout.LOADS_WORDS - 1,
+        "return_stack": layout.RETURNS_WORDS,
+    }  # fmt: skip
+    for name, limit in limits.items():
+        if not 1 <= parameters[name] <= limit:
+            raise CpuModelError(path, f"{name} = {parameters[name]}, expected 1 to {limit}")
+
+
+def _sourced(path: Path, what: str, entry: object) -> Mapping[str, Any]:
+    if not isinstance(entry, dict) or not str(entry.get("source", "")).strip():
+        raise CpuModelError(path, f"{what} has no source")
+    return entry
+
+
+def _number(path: Path, ports: tuple[str, ...], name: str, entry: object) -> int:
+    facts = _sourced(path, f"parameter {name!r}", entry)
+    value = facts.get("value")
+    if name in _PORT_LISTS:
+        return _mask(path, ports, f"parameter {name!r}", value)
+    if not isinstance(value, int):
+        raise CpuModelError(path, f"parameter {name!r}: found {value!r}, expected a whole number")
+    return int(value)
+
+
+def _mask(path: Path, ports: tuple[str, ...], what: str, names: object) -> int:
+    if not isinstance(names, list) or not set(names) <= set(ports):
+        raise CpuModelError(path, f"{what}: found {names!r}, expected a list of ports")
+    return sum(1 << ports.index(name) for name in set(names))
+
+
+def _cost(path: Path, ports: tuple[str, ...], name: str, entry: object) -> Cost:
+    facts = _sourced(path, f"class {name!r}", entry)
+    unknown = sorted(set(facts) - {"ports", "source", *_COST_FIELDS})
+    if unknown:
+        raise CpuModelError(path, f"class {name!r}: unknown {', '.join(unknown)}")
+    numbers = {field: facts.get(field, default) for field, default in _COST_FIELDS.items()}
+    mask = _mask(path, ports, f"class {name!r}", facts.get("ports", []))
+    if not mask:
+        numbers["uops"] = 0
+    for field, value in numbers.items():
+        if not isinstance(value, int) or (value < 0 and field != "block_data"):
+            raise CpuModelError(path, f"class {name!r}: {field} = {value!r}, expected a whole number")
+    return Cost(ports=mask, source=str(facts["source"]), **numbers)
+
+
+def parameter_words() -> Mapping[str, int]:
+    """Return where each parameter stands at the head of a CPU's array."""
+    return _PARAMETERS

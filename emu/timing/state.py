@@ -1,0 +1,70 @@
+"""Making the arrays of the cycle model."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emu.timing.layout import (
+    CACHES_AT,
+    NONE,
+    SH_LLC_AT,
+    T_CPUS,
+    T_FETCH_LINE,
+    T_HEAD_END,
+    T_INDEX,
+    T_L1_TLB_AT,
+    T_L1D_AT,
+    T_L1I_AT,
+    T_L2_AT,
+    T_L2_TLB_AT,
+    T_REPEAT_PC,
+)
+from emu.timing.model import CpuModel, parameter_words
+
+_CACHES = (
+    ("l1i", T_L1I_AT),
+    ("l1d", T_L1D_AT),
+    ("l2", T_L2_AT),
+    ("l1_tlb", T_L1_TLB_AT),
+    ("l2_tlb", T_L2_TLB_AT),
+)
+
+
+def _tags(model: CpuModel, cache: str) -> int:
+    return model.parameters[f"{cache}_sets"] * model.parameters[f"{cache}_ways"]
+
+
+def cpu_words(model: CpuModel) -> int:
+    """Return how many int64 one CPU of ``model`` takes."""
+    return CACHES_AT + sum(_tags(model, cache) for cache, _ in _CACHES)
+
+
+def shared_words(model: CpuModel) -> int:
+    """Return how many int64 the CPUs of one machine share."""
+    return SH_LLC_AT + _tags(model, "llc")
+
+
+def new_cpu(model: CpuModel, index: int = 0, cpus: int = 1) -> NDArray[np.int64]:
+    """Return a CPU with an empty pipeline and cold caches, at cycle 0, shape ``(cpu_words(model),)``, int64.
+
+    Args:
+        model: its figures.
+        index: its number, from 0.
+        cpus: how many there are; 1 leaves coherence out.
+    """
+    cpu = np.zeros(cpu_words(model), np.int64)
+    for name, word in parameter_words().items():
+        cpu[word] = model.parameters[name]
+    at = CACHES_AT
+    for cache, word in _CACHES:
+        cpu[word] = at
+        at += _tags(model, cache)
+    cpu[T_INDEX], cpu[T_CPUS] = index, cpus
+    cpu[[T_FETCH_LINE, T_HEAD_END, T_REPEAT_PC]] = NONE
+    return cpu
+
+
+def new_shared(model: CpuModel) -> NDArray[np.int64]:
+    """Return what the CPUs of one machine share, empty, shape ``(shared_words(model),)``, int64."""
+    return np.zeros(shared_words(model), np.int64)

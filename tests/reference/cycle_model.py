@@ -1,0 +1,413 @@
+"""The cycle model once more, slowly and in plain Python: dictionaries and lists, no fixed sizes, one CPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from emu.timing import layout as w
+from emu.timing.layout import Branch, Detail
+
+NO = w.NONE
+
+
+@dataclass
+class Store:
+    address: int
+    size: int
+    ready: int
+    commit: int
+    number: int
+    renames: bool
+    older: int
+    slot: int
+
+
+class Tags:
+    """Sets of tags, the most recent first."""
+
+    def __init__(self, sets: int, ways: int) -> None:
+        self.sets, self.ways = sets, ways
+        self.rows: dict[int, list[int]] = {}
+
+    def touch(self, key: int) -> bool:
+        row = self.rows.setdefault(key % self.sets, [])
+        hit = key in row
+        if hit:
+            row.remove(key)
+        row.insert(0, key)
+        del row[self.ways :]
+        return hit
+
+
+@dataclass
+class PlainCpu:
+    """One CPU; ``p`` are the model's parameters by name."""
+
+    p: dict[str, int]
+    registers: dict[int, int] = field(default_factory=dict)
+    busy: dict[int, int] = field(default_factory=dict)
+    tails: dict[int, int] = field(default_factory=dict)
+    stores: dict[int, Store] = field(default_factory=dict)  # by 8-byte granule, where the model keeps it
+    retired_at: list[int] = field(default_factory=list)  # by reorder buffer entry
+    loads_at: list[int] = field(default_factory=list)
+    commits_at: list[int] = field(default_factory=list)
+    returns: list[int] = field(default_factory=list)
+    plain: dict[int, int] = field(default_factory=dict)
+    mixed: dict[int, int] = field(default_factory=dict)
+    targets: dict[int, tuple[int, int]] = field(default_factory=dict)
+    btb: dict[int, int] = field(default_factory=dict)
+    clock: int = 0
+    mispredicts: int = 0
+
+    def __post_init__(self) -> None:
+        p = self.p
+        self.l1i, self.l1d, self.l2, self.llc, self.tlb1, self.tlb2 = (
+            Tags(p[f"{n}_sets"], p[f"{n}_ways"]) for n in ("l1i", "l1d", "l2", "llc", "l1_tlb", "l2_tlb")
+        )
+        self.fetch = self.delivery = self.fetch_slots = self.window = self.shadow = 0
+        self.line = NO
+        self.dispatch = self.slots = self.block = self.retire = self.retire_count = 0
+        self.commit = self.commit_line = self.commit_count = self.commit_run = self.share = 0
+        self.all_done = self.loads_done = self.barrier = self.lock_done = 0
+        self.history = self.path = 0
+        self.head = (NO, 0, 0, 0)
+        self.nop_open = self.stack_moved = False
+        self.port = 0
+        self.repeating = NO
+        self.repeat_bytes = self.repeat_start = 0
+
+    # --- ports
+    def take(self, ports: int, ready: int, keep: int) -> int:
+        cycle = ready
+        while not ports & ~self.busy.get(cycle, 0):
+            cycle += 1
+        free = [1 << bit for bit in range(w.PORT_BITS) if ports & ~self.busy.get(cycle, 0) & 1 << bit]
+        self.port = min(free, key=lambda port: (self.tails.get(port, 0), port))
+        for ahead in range(keep):
+            self.busy[cycle + ahead] = self.busy.get(cycle + ahead, 0) | self.port
+        self.tails[self.port] = max(self.tails.get(self.port, 0), cycle + keep - 1)
+        return cycle
+
+    # --- caches
+    def beyond(self, line: int) -> int:
+        if self.l2.touch(line):
+            return self.p["l2_latency"]
+        return self.p["llc_latency"] if self.llc.touch(line) else self.p["memory_latency"]
+
+    def reach(self, address: int) -> int:
+        page, line = address >> 12, address >> 6
+        extra = 0
+        if not self.tlb1.touch(page):
+            extra = self.p["l2_tlb_latency"] if self.tlb2.touch(page) else self.p["walk_latency"]
+        return extra if self.l1d.touch(line) else extra + self.beyond(line)
+
+    # --- fetch
+    def open_window(self, target: int) -> None:
+        self.window = target // 64 * 64 + self.p["late_window" if target % 64 >= 32 else "first_window"]
+
+    def fetch_line(self, line: int) -> None:
+        self.line = line
+        if not self.l1i.touch(line):
+            self.fetch += self.beyond(line) + self.p["decode_miss"]
+
+    def fetched(self, pc: int, length: int, slots: int, microcoded: bool) -> int:
+        behind = self.dispatch - self.p["fetch_ahead"]
+        self.fetch, self.delivery = max(self.fetch, behind), max(self.delivery, behind)
+        line = (pc + length - 1) // 64
+        if line != self.line:
+            if self.line < 0:
+                self.open_window(pc)
+                if pc // 64 != line:
+                    self.fetch_line(pc // 64)
+            self.fetch_line(line)
+        while pc + length > self.window:
+            self.fetch += 1
+            self.window += self.p["next_window"]
+        if self.fetch > self.delivery:
+            self.delivery, self.fetch_slots = self.fetch, 0
+        if microcoded:
+            self.delivery, self.fetch_slots = self.delivery + self.p["microcode_entry"], 0
+        if self.fetch_slots and self.fetch_slots + slots > self.p["fetch_width"]:
+            self.delivery, self.fetch_slots = self.delivery + 1, 0
+        begun = self.delivery
+        self.fetch_slots += slots
+        while self.fetch_slots > self.p["fetch_width"]:
+            self.delivery, self.fetch_slots = self.delivery + 1, self.fetch_slots - self.p["fetch_width"]
+        return begun
+
+    # --- branches
+    def predict(self, kind: int, pc: int, after: int, target: int) -> bool:
+        taken, right = target != after, True
+        if kind == Branch.CONDITIONAL:
+            one = (pc ^ pc >> 12) % w.DIRECTIONS
+            two = (pc ^ self.history * 0x9E5) % w.DIRECTIONS
+            a, b = self.plain.get(one, 0), self.mixed.get(two, 0)
+            right = ((b if abs(b) == 2 else a) > 0) == taken
+            change = 1 if taken else -1
+            self.plain[one], self.mixed[two] = (max(-2, min(2, value + change)) for value in (a, b))
+            self.history = (self.history * 2 + taken) % 4096
+        elif kind in (Branch.INDIRECT, Branch.INDIRECT_CALL):
+            slot = (pc ^ self.path) % w.INDIRECTS
+            right = self.targets.get(slot) == (pc, target)
+            self.targets[slot] = pc, target
+            self.path = (self.path << 2 ^ target >> 2 ^ target >> 8) % (1 << 20)
+        if kind in (Branch.CALL, Branch.INDIRECT_CALL) and taken:
+            self.returns = [*self.returns, after][-self.p["return_stack"] :]
+        elif kind == Branch.RETURN:
+            right = bool(self.returns) and self.returns.pop() == target
+        return right
+
+    def follow(self, kind: int, pc: int, after: int, target: int, right: bool) -> None:
+        if target == after and kind in (Branch.CONDITIONAL, Branch.CALL):
+            return
+        shadow, self.shadow = self.shadow, 0
+        cost = self.p["taken"]
+        if kind in (Branch.CALL, Branch.INDIRECT_CALL):
+            cost, self.shadow = self.p["call"], 1 if self.p["call_shadow"] else 0
+        elif kind == Branch.RETURN:
+            cost, self.shadow = self.p["return"], 2 if self.p["return_shadow"] else 0
+        elif kind != Branch.INDIRECT:
+            if shadow == 1:
+                cost = 0
+            elif shadow == 2:
+                self.shadow = 1
+        self.fetch += cost
+        slot = (pc ^ pc >> 12) % w.BTB
+        if self.btb.get(slot, 0) != pc:
+            self.btb[slot] = pc
+            if right and kind in (Branch.CALL, Branch.JUMP, Branch.CONDITIONAL):
+                self.fetch += self.p["btb_miss"]
+        self.open_window(target)
+        if target // 64 != self.line:
+            self.fetch_line(target // 64)
+
+    # --- dispatch and retirement
+    def dispatched(self, fetched: int, slots: int, loads: int, stores: int) -> int:
+        p = self.p
+        cycle = max(self.dispatch, fetched, self.block)
+        entry = len(self.retired_at) + slots - p["rob"]
+        cycle = max(cycle, self.retired_at[entry - 1] if entry > 0 else 0)
+        place = len(self.commits_at) + 1 - p["store_queue"]
+        cycle = max(cycle, self.commits_at[place - 1] if stores and place > 0 else 0)
+        place = len(self.loads_at) + 1 - p["load_queue"]
+        cycle = max(cycle, self.loads_at[place - 1] if loads and place > 0 else 0)
+        if cycle > self.dispatch:
+            self.slots = 0
+        if self.slots >= p["width"] and slots:
+            cycle, self.slots = cycle + 1, 0
+        self.dispatch, used = cycle, self.slots + slots
+        while used > p["width"]:
+            self.dispatch, used = self.dispatch + 1, used - p["width"]
+        self.slots = used
+        return cycle
+
+    def retires(self, complete: int, slots: int) -> int:
+        cycle = max(self.retire, complete)
+        if cycle > self.retire:
+            self.retire_count = 0
+        elif self.retire_count >= self.p["retire_width"]:
+            cycle, self.retire_count = cycle + 1, 0
+        self.retire_count += slots
+        self.retire = self.clock = cycle
+        self.retired_at += [cycle] * slots
+        return cycle
+
+    # --- memory
+    def load(self, address: int, size: int, issue: int, earliest: int, extra: int, renames: bool) -> int:
+        p = self.p
+        found: Store | None = None
+        for granule in range(address // 8, (address + size - 1) // 8 + 1):
+            store = self.stores.get(granule % w.STORES)
+            if (
+                store
+                and store.address < address + size
+                and address < store.address + store.size
+                and store.commit > issue
+            ) and (found is None or store.number > found.number):
+                found = store
+        if found:
+            if address < found.address or address + size > found.address + found.size:
+                return max(issue, found.ready, found.older) + p["forward_fail"]
+            if len(self.retired_at) - found.slot <= p["forward_near"]:
+                self.share += 1 << 12
+            same = found.size == size or (p["forward_contained_renamed"] and size >= 4)
+            known = found.number > len(self.commits_at) - p["rename_depth"] and found.renames
+            if renames and same and known and found.address == address and p["forward_renamed"] >= 0:
+                return max(earliest, found.ready) + p["forward_renamed"]
+            return max(issue, found.ready) + p["forward"] + extra
+        beyond = self.reach(address)
+        if address % 64 + size > 64:
+            beyond = max(beyond + p["cross_line"], self.reach(address // 64 * 64 + 64))
+        return issue + p["load_latency"] + extra + beyond
+
+    def store(self, address: int, size: int, ready: int, retire: int, renames: bool, pairs: bool) -> None:
+        p = self.p
+        beyond, line = self.reach(address), address // 64
+        commit = max(self.commit, retire + p["commit_delay"])
+        if commit == self.commit:
+            limit = (
+                p["commit_forwarded"]
+                if self.share >= p["forward_share"] and not pairs
+                else p["commit_same_line"]
+            )
+            together = line == self.commit_line or self.commit_run > 1
+            if together and size <= 8 and self.commit_count < limit:
+                self.commit_count += 1
+            else:
+                commit, self.commit_count = commit + 1, 1
+        else:
+            self.commit_count = 1
+        self.commit_run = self.commit_run + 1 if line == self.commit_line else 1
+        commit += (p["split_store"] if address % 64 + size > 64 else 0) + beyond
+        self.commit, self.commit_line = commit, line
+        self.share -= self.share >> 4
+        self.commits_at.append(commit)
+        for granule in range(address // 8, (address + size - 1) // 8 + 1):
+            before = self.stores.get(granule % w.STORES)
+            older = 0
+            if size < 8 and (before.address if before else 0) // 8 == granule:
+                older = max(before.ready, before.older) if before else 0
+            self.stores[granule % w.STORES] = Store(
+                address, size, ready, commit, len(self.commits_at), renames, older, len(self.retired_at)
+            )
+
+    def repeat(self, load: int, store: int, size: int, more: bool) -> int:
+        if load != NO or store != NO:
+            self.repeat_bytes += size
+            for address in (load, store):
+                if address != NO and address % 64 < size:
+                    self.repeat_start += self.reach(address)
+        done = self.repeat_start
+        if self.repeat_bytes > self.p["rep_short_bytes"]:
+            done += self.p["rep_long"] + self.repeat_bytes // self.p["rep_bytes_per_cycle"]
+        self.block, self.all_done = max(self.block, done), max(self.all_done, done)
+        if more:
+            return self.clock
+        self.repeating = NO
+        return self.retires(done, 0)
+
+    # --- one instruction
+    def step(self, row: list[int], pc: int, target: int, load: int, store: int, detail: int) -> int:
+        p, flags, kind = self.p, row[w.R_FLAGS], row[w.R_BRANCH]
+        after, slots = pc + row[w.R_LENGTH], row[w.R_SLOTS]
+        loads = row[w.R_LOADS] if load != NO else 0
+        stores = row[w.R_STORES] if store != NO else 0
+        if row[w.R_DETAIL] == Detail.COUNT and self.repeating == pc:
+            return self.repeat(load, store, max(row[w.R_LOAD_SIZE], row[w.R_STORE_SIZE]), target == pc)
+        if flags & w.F_NOP and p["fuses_nops"]:
+            slots, self.nop_open = (0 if self.nop_open else slots), not self.nop_open
+        else:
+            self.nop_open = False
+        fused = bool(flags & w.F_FUSES and self.head[0] == pc and p["fuses_branches"])
+        slots = 0 if fused else slots
+        entered = self.dispatched(
+            self.fetched(pc, row[w.R_LENGTH], slots, bool(flags & w.F_MICROCODED)), slots, loads, stores
+        )
+        earliest = entered + p["issue_delay"]
+
+        def latest(first: int, count: int) -> int:
+            names = [name for name in row[first : first + count] if name != NO]
+            return max((self.registers.get(name, 0) for name in names), default=0)
+
+        if flags & w.F_STACK:
+            self.stack_moved = bool(p["stack_engine"])
+        elif flags & w.F_USES_STACK and self.stack_moved:
+            self.stack_moved = False
+            self.registers[4] = max(self.registers.get(4, 0), earliest) + 1
+        sources = latest(w.R_SOURCE0, 6)
+        ready = earliest if flags & w.F_ZERO else max(earliest, sources)
+        address_ready = latest(w.R_LOAD_ADDRESS0, 2)
+        lock_start = 0
+        if flags & w.F_LOCK:
+            lock_start = max(earliest, self.lock_done, address_ready)
+            lock_start = max(lock_start, self.loads_done if p["lock_waits_for_older"] else 0)
+            ready = max(ready, lock_start)
+        if loads:
+            start, ports = max(earliest, address_ready, self.barrier, lock_start), p["load_ports"]
+            if flags & w.F_RMW and p["rmw_one_agu"]:
+                ports &= p["store_ports"]
+            if flags & w.F_VECTOR:
+                ports &= p["vector_loads"]
+            issue = self.take(ports, start, 1)
+            if load % 64 + row[w.R_LOAD_SIZE] > 64:
+                self.take(ports, issue, 1)
+            for _ in range(loads - 1):
+                issue = max(issue, self.take(ports, start, 1))
+            extra = row[w.R_LOAD_EXTRA] + (p["vector_load_extra"] if flags & w.F_VECTOR else 0)
+            done = self.load(load, row[w.R_LOAD_SIZE], issue, earliest, extra, bool(flags & w.F_RENAMES))
+            self.loads_at.append(done)
+            self.loads_done = max(self.loads_done, done)
+            if flags & w.F_ACQUIRE:
+                self.barrier = max(self.barrier, done)
+            ready = max(ready, done)
+        complete = issue = ready
+        latency, keep = row[w.R_LATENCY], row[w.R_BUSY]
+        if row[w.R_DETAIL] == Detail.QUOTIENT_BITS:
+            bits = detail if detail >= 0 else p["div_bits_unknown"]
+            more = max(bits - p["div_bits_free"], 0) // p["div_bits_per_cycle"]
+            latency, keep = latency + more, keep + more
+        if fused:
+            self.busy[self.head[1]] = self.busy.get(self.head[1], 0) & ~self.head[2]
+            issue = self.take(p["fused_ports"], self.head[3], 1)
+            complete = issue + 1
+        elif flags & w.F_ZERO:
+            complete = earliest
+        elif flags & w.F_MOVE and p["eliminates_moves"]:
+            pass
+        elif row[w.R_UOPS]:
+            issue = self.take(row[w.R_PORTS], ready, keep)
+            for _ in range(row[w.R_UOPS] - 1):
+                self.take(row[w.R_PORTS], ready, 1)
+            complete = issue + latency
+        if kind and p["branch_slots"]:
+            complete = max(complete, self.take(p["branch_slots"], issue, 1) + 1)
+        self.head = (after, issue, self.port, ready) if flags & w.F_FUSION_HEAD else (NO, 0, 0, 0)
+        if flags & w.F_LOCK:
+            complete = max(complete, lock_start + row[w.R_LOCK])
+            self.lock_done = complete
+            self.barrier = max(self.barrier, lock_start + p["load_after_lock"])
+        for name, extra in zip(row[w.R_DEST0 : w.R_DEST0 + 4], row[w.R_EXTRA0 : w.R_EXTRA0 + 4], strict=True):
+            if name == NO:
+                break
+            self.registers[name] = complete + extra
+        if row[w.R_WRITEBACK] != NO:
+            self.registers[row[w.R_WRITEBACK]] = max(earliest, latest(w.R_LOAD_ADDRESS0, 2)) + 1
+        finished, data = complete, complete
+        if stores:
+            start = max(earliest, latest(w.R_STORE_ADDRESS0, 2))
+            if not (flags & w.F_RMW and p["rmw_one_agu"]):
+                for _ in range(stores):
+                    start = self.take(p["store_ports"], start, 1)
+            data = sources if flags & w.F_STORE_DATA_ONLY else complete
+            if p["store_data_ports"]:
+                data = self.take(p["store_data_ports"], max(data, earliest), 1)
+            finished = max(complete, start + p["store_latency"], data)
+        right = not kind or (kind != Branch.OTHER and self.predict(kind, pc, after, target))
+        if flags & w.F_DRAIN:
+            drained = max(self.all_done, entered, self.commit if flags & w.F_DRAIN_STORES else 0)
+            self.block, finished = max(self.block, drained + row[w.R_DRAIN]), max(finished, drained)
+        if row[w.R_BLOCK]:
+            self.block = max(self.block, entered + row[w.R_BLOCK])
+            if row[w.R_BLOCK_DATA]:
+                self.block = max(self.block, ready + row[w.R_BLOCK_DATA])
+        if row[w.R_DETAIL] == Detail.COUNT:
+            self.repeating, self.repeat_bytes, self.repeat_start = pc, 0, entered + row[w.R_BLOCK]
+        if flags & w.F_LOAD_BARRIER:
+            self.barrier = max(self.barrier, self.loads_done)
+        if flags & w.F_SERIAL:
+            self.fetch = max(self.fetch, max(self.all_done, finished) + p["serialise"])
+        self.all_done = max(self.all_done, finished)
+        clock = self.retires(finished, slots)
+        if stores:
+            pairs = bool(flags & w.F_RMW) or kind in (Branch.CALL, Branch.INDIRECT_CALL)
+            self.store(store, row[w.R_STORE_SIZE], data, clock, not flags & w.F_KEEPS_STORE, pairs)
+        if flags & w.F_STORE_BARRIER:
+            self.commit = max(self.commit, clock) + 1
+            self.commit_line, self.commit_count, self.commit_run = NO, 1, 0
+        if kind:
+            self.follow(kind, pc, after, target, right)
+            if not right:
+                self.mispredicts += 1
+                penalty = p["mispredict_return" if kind == Branch.RETURN else "mispredict"]
+                self.fetch = max(self.fetch, complete + penalty)
+        return clock
