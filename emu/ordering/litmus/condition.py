@@ -202,6 +202,8 @@ def read_condition(
     filters: Check | None = None
     while True:
         match = _TAIL.match(text, at)
+        if match is None and places and not text[at:].strip():
+            return Condition("forall", places, "true")
         if match is None:
             where = line + text.count("\n", 0, at)
             raise LitmusError(source.path, where, "locations, exists, ~exists or forall is expected here")
@@ -223,11 +225,12 @@ def read_condition(
             filters = _Parser(source, here, text[match.end() : end.start()], register, value).either()
             at = end.start()
             continue
-        parser = _Parser(source, here, text[match.end() :], register, value)
+        parser = _Parser(source, here, text[match.end() :].rstrip().rstrip(";"), register, value)
         holds = parser.either()
         if parser.token is not None:
             raise parser.fail(f"{parser.token.group().strip()!r} is not expected after the condition")
         for place in parser.places:
             if place not in places:
                 places.append(place)
-        return Condition(kind, places, " ".join(text[match.end() :].split()), holds, filters)
+        written = " ".join(text[match.end() :].split()).rstrip("; ")
+        return Condition(kind, places, written, holds, filters)

@@ -207,7 +207,7 @@ def _exception_return(variants: frozenset[str]) -> Instruction:
         to = state.code.index(state.registers.get(_ELR, 0))
         if to is None:
             raise CodeError("ERET goes to no instruction")
-        state.index = to
+        state.jump(to)
         return None
 
     return run
