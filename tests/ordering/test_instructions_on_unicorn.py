@@ -90,10 +90,10 @@ def explored(
     while True:
         for event in step.events:
             if event.kind == 2:
-                at, size = event.location - DATA, code._sizes[event.location]  # type: ignore[operator,index]
+                at, size = event.location - DATA, code._sizes[event.location]  # type: ignore[operator]
                 memory[at : at + size] = int(event.value).to_bytes(size, "little")  # type: ignore[call-overload]
         if step.wants is not None:
-            at = step.wants.location - DATA  # type: ignore[operator,index]
+            at = step.wants.location - DATA  # type: ignore[operator]
             step = thread.read(step.state, int.from_bytes(memory[at : at + 8], "little"))
         elif step.ways:
             step = thread.way(step.state, 0)
