@@ -53,10 +53,10 @@ def _numba_version() -> str:
         return ""
 
 
-def is_compiled(function: str = "loop.run_loop*") -> bool:
-    """Whether a function need not be compiled again: the interleaving loop, or ``module.name*``."""
+def is_compiled(function: str = "loop.run_loop") -> bool:
+    """Whether ``module.function``, the interleaving loop by default, need not be compiled again."""
     folder = cache_folder()
-    return folder is not None and any(folder.rglob(f"{function}.nbc"))
+    return folder is not None and any(folder.rglob(f"{function}*.nbc"))
 
 
 @contextmanager
