@@ -77,7 +77,7 @@ def _one(
     piece = read_piece(path, arch, entry)
     model = cpu_model or DEFAULT_MODELS[piece.port.name]
     predictor = Predictor(piece, model)
-    if not is_compiled("step.step*"):
+    if not is_compiled("step.step"):
         print("compiling the cycle model; once after an installation", file=sys.stderr)
     found = predictor.predict(loop)
     measured = measure(piece, once=found.unit == "call") if native else None
