@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -110,3 +110,24 @@ def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
             return cfunc(signature, cache=keep)(function)
 
     return decorate
+
+
+class LateCallback:
+    """A C callback that is compiled when its ``address`` is first asked for."""
+
+    def __init__(self, signature: Any, function: Callable[..., Any]) -> None:
+        self._signature, self._function = signature, function
+
+    @cached_property
+    def _compiled(self) -> Any:
+        return callback(self._signature)(self._function)
+
+    @property
+    def address(self) -> int:
+        """What C is given."""
+        return int(self._compiled.address)
+
+
+def late_callback(signature: Any) -> Callable[[Callable[..., Any]], LateCallback]:
+    """As `callback`, for what few runs need: compiled when it is first used."""
+    return lambda function: LateCallback(signature, function)

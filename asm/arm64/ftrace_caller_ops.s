@@ -37,6 +37,8 @@ ftrace_caller_ops:
 	mov	x3, sp					// fregs
 	ldr	x16, [x2, #FTRACE_OPS_FUNC]
 	blr	x16
+	.global	ftrace_caller_ops_return
+ftrace_caller_ops_return:
 	ldp	x0, x1, [sp, #PTREGS_X0]
 	ldp	x2, x3, [sp, #PTREGS_X2]
 	ldp	x4, x5, [sp, #PTREGS_X4]

@@ -48,6 +48,8 @@ ftrace_regs_caller_ops:
 	mov	x3, sp					// fregs
 	ldr	x16, [x2, #FTRACE_OPS_FUNC]
 	blr	x16
+	.global	ftrace_regs_caller_ops_return
+ftrace_regs_caller_ops_return:
 	ldp	x9, x10, [sp, #PTREGS_PC]		// pc, pstate
 	msr	nzcv, x10
 	ldp	x0, x1, [sp, #PTREGS_X0]

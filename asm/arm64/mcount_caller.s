@@ -35,6 +35,8 @@ mcount_caller:
 	ldr	x2, [x2]				// ops
 	mov	x3, sp					// fregs
 	bl	ftrace_ops_list_func
+	.global	mcount_caller_return
+mcount_caller_return:
 	ldp	x29, x30, [sp, #PTREGS_STACKFRAME]	// not pt_regs.pc: see out
 	ldp	x0, x1, [sp, #PTREGS_X0]
 	ldp	x2, x3, [sp, #PTREGS_X2]

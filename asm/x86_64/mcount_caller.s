@@ -45,6 +45,8 @@ mcount_caller:
 	mov	rdx, [rdx]
 	mov	rcx, rsp			# fregs
 	call	ftrace_ops_list_func
+	.global	mcount_caller_return
+mcount_caller_return:
 	mov	r11, [rsp + PTREGS_R11]
 	mov	r10, [rsp + PTREGS_R10]
 	mov	r9, [rsp + PTREGS_R9]

@@ -90,6 +90,8 @@ class Port:
         equates: assembler constants of this port.
         tracing: how ftrace is wired: text pokes, private trampolines, PLT entries.
         probing: how kprobes are taken.
+        operations: an instruction that takes the time of an operation of an installation, by the operation's
+            or barrier's name; one that is not there takes none. Its address register does not matter.
     """
 
     name: str
@@ -112,6 +114,7 @@ class Port:
     equates: dict[str, int]
     tracing: Tracing
     probing: Probing
+    operations: dict[str, bytes]
 
     def trap_fill(self, size: int) -> NDArray[np.uint8]:
         """Return ``size`` bytes of trap instructions, shape ``(size,)``, uint8."""

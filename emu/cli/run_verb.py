@@ -29,12 +29,10 @@ def _option(name: str, text: str, default: object, kind: type = str) -> Callable
 @_option("--arch", "Port: x86_64 or arm64.", "x86_64")
 @_option("--cpus", "Number of CPUs, 1 to 64.", 4, int)
 @_option("--calls", "Traced calls to complete.", 20_000, int)
-@click.option(
+@_option(
     "--timing",
-    default="off",
-    type=click.Choice(["off"]),
-    help="Cycle model; off: one cycle each.",
-    show_default=True,
+    "CPU model, see 'klpemu list cpu-models': every CPU gets a cycle-level clock. off: one cycle each.",
+    "off",
 )
 @_option(
     "--ordering",
@@ -42,11 +40,11 @@ def _option(name: str, text: str, default: object, kind: type = str) -> Callable
     "sc; with --mode exact: what the port's hardware may show",
 )
 @_option("--seed", "Seed of everything that is drawn.", 1, int)
-@_option("--mode", "fast, or exact: a switch at any instruction.", "fast")
+@_option("--mode", "fast, or exact: a switch at any instruction.", "fast; with --timing NAME: exact")
 @_option(
     "--schedule",
     "Exact mode: least-clock, random, round-robin or quantum.",
-    "quantum; with --mode exact: random",
+    "quantum; with --mode exact: random; with --timing NAME: least-clock",
 )
 @_option("--fetch", "Stale instruction fetch: random, stale, eager, head or tail.", "random")
 @click.option("--fixed", "is_fixed", is_flag=True, help="Without the scenario's defect.")
@@ -57,7 +55,7 @@ def command(
     arch: str | None,
     cpus: int | None,
     calls: int | None,
-    timing: str,
+    timing: str | None,
     ordering: str | None,
     seed: int | None,
     mode: str | None,
@@ -81,7 +79,7 @@ def command(
 
     options = {
         "arch": arch, "cpus": cpus, "calls": calls, "seed": seed, "mode": mode, "schedule": schedule,
-        "fetch": fetch, "ordering": ordering,
+        "fetch": fetch, "ordering": ordering, "timing": timing,
     }  # fmt: skip
     loaded = load_named(scenario)
     if is_fixed:

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 import greenlet
 
+from emu.kernel.operation_time import spend_time
 from emu.machine.engine import Engine
 from emu.machine.memory import text_offset
 from emu.machine.operations import Barrier, Condition, Operation, OpKind
@@ -231,6 +232,7 @@ class Installer:
         if self._is_dropped(operation):
             return _AGAIN
         self.on_operation(operation)
+        spend_time(self._engine, PATCHING_CPU, operation)
         if operation.kind is OpKind.SYNC:
             self._engine.order.barrier(PATCHING_CPU, Barrier.MB)  # as of smp_call_function_many
             return self._start_wait(operation, self._raise_sync())

@@ -24,6 +24,7 @@ from emu.machine.access import record_event
 from emu.machine.engine import Engine
 from emu.machine.state import Fetch, Ordering, ProbeKind, Schedule
 from emu.structs import CONSTANTS, PERCPU, TASK
+from emu.timing import CpuModel
 from emu.trace.schema import CallFlag, EventKind
 from emu.units import signed64, unsigned64
 
@@ -34,10 +35,14 @@ _FLAG_LABELS = {
 }
 _BOOT_SPREAD = 1000
 """Cycles within which the CPUs come up, each at a time of its own. # assumed: any small number will do"""
-_TRAMPOLINE_ENTRIES = (
-    "ftrace_caller", "ftrace_regs_caller", "ftrace_caller_ops", "ftrace_regs_caller_ops",
-    "mcount_caller",
-)  # fmt: skip
+_TRAMPOLINES = {
+    "ftrace_caller": "ftrace_call",
+    "ftrace_regs_caller": "ftrace_regs_call",
+    "ftrace_caller_ops": "ftrace_caller_ops_return",
+    "ftrace_regs_caller_ops": "ftrace_regs_caller_ops_return",
+    "mcount_caller": "mcount_caller_return",
+}
+"""Trampolines, and the label on the instruction behind the call of the handler, or on a call that is poked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,7 @@ class Timing:
         tick: cycles between timer interrupts, 0 = none.
         tickless: CPUs that have none, whatever ``tick`` says.
         ordering: which outcomes of loads and stores there can be.
+        cpu_model: what tells how long instructions take; None: one cycle each.
     """
 
     exact: bool
@@ -63,6 +69,7 @@ class Timing:
     tick: int
     tickless: frozenset[int] = frozenset()
     ordering: Ordering = Ordering.SC
+    cpu_model: CpuModel | None = None
 
 
 class NoSpareTaskError(EmuError):
@@ -108,6 +115,7 @@ class Kernel:
             port, cpus=cpus, slots=[[t.index for t in self.tasks if t.cpu == c] for c in range(cpus)],
             exact=timing.exact, schedule=timing.schedule, fetch=timing.fetch, seed=timing.seed,
             quantum=timing.quantum, tick=timing.tick, ordering=timing.ordering,
+            cpu_model=timing.cpu_model,
         )  # fmt: skip
         self.log: list[str] = []
         self.on_log: Callable[[str], None] = lambda _line: None
@@ -200,9 +208,12 @@ class Kernel:
             tables.set_probe(self.image.address(name), kind)
         for name, flag in _FLAG_LABELS.items():
             tables.set_probe(self.image.address(name), ProbeKind.FLAG, flag)
-        for name in _TRAMPOLINE_ENTRIES:
+        for name in _TRAMPOLINES:
             if name in symbols:
                 tables.set_probe(symbols[name].address, ProbeKind.FLAG, CallFlag.HOOKED)
+                self.classify_trampoline(symbols[name].address, symbols[name].size, symbols[name].address)
+        walk = symbols["ftrace_ops_list_func"]
+        tables.set_region(walk.address, walk.address + walk.size, s.PART_WALK)
         self.engine.set_vectors(
             sync=self.image.address("vector_sync"),
             timer=self.image.address("vector_timer"),
@@ -211,15 +222,32 @@ class Kernel:
             syscall=self.image.address("vector_syscall"),
         )
 
-    def watch_function(self, function: int, body: int) -> None:
-        """Record calls of the traced function at ``function``; behind its site, its code is at ``body``."""
-        tables = self.engine.tables
-        tables.set_probe(function, ProbeKind.ENTRY, function)
-        tables.set_probe(body, ProbeKind.BODY, function)
+    def classify_trampoline(self, address: int, size: int, template: int) -> None:
+        """Tell what saves and what restores in the trampoline at ``address``, a copy of the one at ``template``."""
+        symbols, tables = self.image.symbols, self.engine.tables
+        name = next(name for name in _TRAMPOLINES if name in symbols and symbols[name].address == template)
+        label = symbols[_TRAMPOLINES[name]].address
+        behind = label if _TRAMPOLINES[name].endswith("_return") else label + self.port.site.poke_size
+        restores = address + behind - template
+        tables.set_region(address, restores, s.PART_SAVE)
+        tables.set_region(restores, address + size, s.PART_RESTORE)
 
-    def watch_version(self, function: int, patch: int) -> None:
-        """Record landings on the replacement at ``function`` as versions of patch number ``patch``."""
-        self.engine.tables.set_probe(function, ProbeKind.VERSION, patch)
+    def watch_function(self, function: int, body: int, size: int) -> None:
+        """Record calls of a traced function.
+
+        Args:
+            function: its address.
+            body: where its code is behind its site.
+            size: bytes of all of it.
+        """
+        tables = self.engine.tables
+        tables.set_probe(function, ProbeKind.ENTRY, function, end=function + size)
+        tables.set_probe(body, ProbeKind.BODY, function)
+        tables.set_region(function, body, s.PART_SITE)
+
+    def watch_version(self, function: int, patch: int, size: int) -> None:
+        """Record landings on the replacement at ``function``, of ``size`` bytes, as versions of patch ``patch``."""
+        self.engine.tables.set_probe(function, ProbeKind.VERSION, patch, end=function + size)
 
     def watch_trampoline(self, address: int) -> None:
         """Let a landing at ``address`` count as the site of the current call being on."""

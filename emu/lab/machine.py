@@ -36,7 +36,7 @@ from emu.lab.patching import TRANSITION_WORK, Patching
 from emu.lab.recording import Recording
 from emu.lab.report import GuestStoppedError, Reporter, StopReport
 from emu.lab.runner import Runner
-from emu.lab.scenario import FETCHES, ORDERINGS, SCHEDULES, Scenario
+from emu.lab.scenario import FETCHES, OFF, ORDERINGS, SCHEDULES, Scenario
 from emu.lab.stuck import Stuck, WhyStuck
 from emu.lab.symbols import SymbolBook
 from emu.lab.tracing import Tracing
@@ -45,6 +45,7 @@ from emu.lab.whereabouts import Whereabouts
 from emu.lab.wrong_results import WrongResults
 from emu.livepatch import Livepatch, Procfs, Sysfs, flavour_named
 from emu.structs import PERCPU
+from emu.timing import load_cpu_model
 from emu.trace.run import Run
 
 
@@ -59,8 +60,11 @@ class Machine:
         spare_tasks: room for tasks that are started later, see `spawn`.
         flavour: which Linux livepatch behaves like, a key of `emu.livepatch.flavour.FLAVOURS`.
         seed: of everything that is drawn; same arguments and seed, same trace.
-        mode: ``"fast"`` or ``"exact"`` (a switch at any instruction).
-        schedule: ``"quantum"``, ``"least-clock"``, ``"random"`` or ``"round-robin"``; exact mode takes all.
+        mode: ``"fast"`` or ``"exact"`` (a switch at any instruction); None: ``"exact"`` with a cycle model, else
+            ``"fast"``.
+        timing: CPU model that tells how long instructions take, one of the port's; ``"off"``: one cycle each.
+        schedule: ``"quantum"``, ``"least-clock"``, ``"random"`` or ``"round-robin"``; exact mode takes all. None:
+            ``"quantum"`` in fast mode, ``"least-clock"`` with a cycle model, else ``"random"``.
         fetch: when a text poke reaches other CPUs before they synchronise: ``"random"``, ``"stale"``,
             ``"eager"``, ``"head"``, ``"tail"``.
         ordering: which outcomes of loads and stores there can be: ``"sc"``, ``"tso"``, ``"arm64"``; None: the
@@ -90,7 +94,8 @@ class Machine:
         spare_tasks: int = 0,
         flavour: str = "linux-6.1",
         seed: int = 1,
-        mode: str = "fast",
+        mode: str | None = None,
+        timing: str = "off",
         schedule: str | None = None,
         fetch: str = "random",
         ordering: str | None = None,
@@ -109,9 +114,9 @@ class Machine:
         manifest = replace(manifest, sources={**manifest.sources, **flaw.sources})
         options = {
             "image": manifest.name, "arch": arch, "cpus": cpus, "workers": workers, "users": users,
-            "seed": seed, "mode": mode, "schedule": schedule, "fetch": fetch, "ordering": ordering,
-            "quantum": quantum, "tick": tick, "tickless": tuple(tickless), "patience": patience,
-            "defect": defect, "call_ops": call_ops, "far_modules": far_modules,
+            "seed": seed, "mode": mode, "timing": timing, "schedule": schedule, "fetch": fetch,
+            "ordering": ordering, "quantum": quantum, "tick": tick, "tickless": tuple(tickless),
+            "patience": patience, "defect": defect, "call_ops": call_ops, "far_modules": far_modules,
         }  # fmt: skip
         self.scenario = Scenario(name="machine", spare_tasks=spare_tasks).with_options(options)
         self.port = port = port_named(arch)
@@ -131,7 +136,8 @@ class Machine:
         ret = self.ftrace.ftrace_init(kernel.mcount_locations(kernel.image))
         assert ret == 0, "the kernel's own sites are what its table says"
         for function, site in kernel.image.sites.items():
-            kernel.watch_function(kernel.image.address(function), self.ftrace.sites.behind(site))
+            symbol = kernel.image.symbols[function]
+            kernel.watch_function(symbol.address, self.ftrace.sites.behind(site), symbol.size)
         like = flavour_named(flavour)
         self.sched = sched = Sched(
             kernel.guest, kernel.engine, kernel.tasks, percpu=kernel.percpu, unwind=kernel.stack,
@@ -200,6 +206,7 @@ class Machine:
             quantum=scenario.quantum,
             tick=scenario.tick,
             tickless=frozenset(scenario.tickless),
+            cpu_model=None if scenario.timing == OFF else load_cpu_model(scenario.timing),
         )
 
     def _retry_transition(self, work: Callable[[], None]) -> None:

@@ -21,7 +21,7 @@ def starting_meta(scenario: Scenario, tasks: Sequence[Task], patches: list[Patch
         "cpus": scenario.cpus,
         "seed": scenario.seed,
         "mode": scenario.mode,
-        "timing": "off",
+        "timing": scenario.timing,
         "ordering": scenario.memory_ordering,
         "schedule": scenario.schedule,
         "fetch": scenario.fetch,

@@ -325,7 +325,8 @@ class ModuleLoader:
         elif not module.livepatch:
             for function, site in image.sites.items():
                 if function in image.symbols:
-                    kernel.watch_function(image.address(function), self._ftrace.sites.behind(site))
+                    symbol = image.symbols[function]
+                    kernel.watch_function(symbol.address, self._ftrace.sites.behind(site), symbol.size)
         return ret
 
     # --- rmmod ----------------------------------------------------------------------------------

@@ -174,7 +174,9 @@ class Patching:
             self._note(handle, replacements)
             for _, address in replacements:
                 if address in self._text_of(name):
-                    self._kernel.watch_version(address, handle.id)
+                    place = self._kallsyms.containing(address)
+                    size = 0 if place is None else place.symbol.size
+                    self._kernel.watch_version(address, handle.id, size)
             ret = self.core.enable(patch, number=handle.id)
         except EmuError:
             self._loader.forget(name)

@@ -24,9 +24,11 @@ from emu.lab.shipped import shipped_names, shipped_text
 from emu.lab.step import Step, parse_step
 from emu.lab.task_source import TaskSource, cpu_numbers, parse_tasks, spare_slots
 from emu.machine.state import Fetch, Ordering, Schedule
+from emu.timing import cpu_model_names, load_cpu_model
 
 __all__ = [
     "FETCHES",
+    "OFF",
     "ORDERINGS",
     "SCHEDULES",
     "Scenario",
@@ -49,6 +51,8 @@ FETCHES = {policy.name.lower(): policy for policy in Fetch}
 
 ORDERINGS = {ordering.name.lower(): ordering for ordering in Ordering}
 
+OFF = "off"
+"""``timing`` of a scenario without a cycle model."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
@@ -65,6 +69,7 @@ class Scenario:
         calls: traced calls to complete.
         seed: of everything that is drawn.
         mode: "fast" or "exact".
+        timing: name of a CPU model, which needs mode "exact"; "off" = every instruction takes one cycle.
         schedule: a key of `SCHEDULES`; fast mode needs "quantum".
         fetch: a key of `FETCHES`.
         ordering: a key of `ORDERINGS`; "" = the port's own in mode "exact", "sc" in mode "fast".
@@ -96,6 +101,7 @@ class Scenario:
     calls: int = 20_000
     seed: int = 1
     mode: str = "fast"
+    timing: str = OFF
     schedule: str = "quantum"
     fetch: str = "random"
     ordering: str = ""
@@ -136,12 +142,23 @@ class Scenario:
             ScenarioError: a value is not possible; names the option.
         """
         given = {key: value for key, value in options.items() if value is not None}
-        if given.get("mode") == "exact" and "schedule" not in given and self.schedule == "quantum":
-            given["schedule"] = "random"
         for key, value in given.items():
             _check(key, value, "option")
+        given |= _implied(given, self)
         on = {port: {key: row[key] for key in row if key not in given} for port, row in self.on.items()}
         return _consistent(replace(self, **given, on=on), "option")  # type: ignore[arg-type]  # checked above
+
+
+def _implied(given: Mapping[str, object], before: Scenario) -> dict[str, object]:
+    """Return what follows for the mode and the schedule from what was ``given`` besides."""
+    implied: dict[str, object] = {}
+    timed = given.get("timing", before.timing) != OFF
+    if timed and "mode" not in given and before.mode == "fast":
+        implied["mode"] = "exact"
+    turned_exact = "exact" in (given.get("mode"), implied.get("mode"))
+    if turned_exact and "schedule" not in given and before.schedule == "quantum":
+        implied["schedule"] = "least-clock" if timed else "random"
+    return implied
 
 
 def _between(low: int, high: int) -> Callable[[object], str]:
@@ -189,6 +206,7 @@ _CHECKS: dict[str, Callable[[object], str]] = {
     "calls": _between(1, 10**12),
     "seed": _between(0, 2**63 - 1),
     "mode": _one_of(["fast", "exact"]),
+    "timing": _one_of([OFF, *cpu_model_names()]),
     "schedule": _one_of(sorted(SCHEDULES)),
     "fetch": _one_of(sorted(FETCHES)),
     "ordering": _one_of(list(ORDERINGS)),
@@ -219,6 +237,7 @@ def _check_together(scenario: Scenario, origin: str) -> None:
     if scenario.mode == "fast" and scenario.schedule != "quantum":
         problem = f"{scenario.schedule!r} needs mode exact: fast mode runs turns (schedule quantum)"
         raise ScenarioError(origin, "schedule", problem)
+    _check_timing(scenario, origin)
     allowed = PORTS[scenario.arch].memory_order.allowed
     if scenario.ordering and scenario.ordering not in allowed:
         problem = (
@@ -245,6 +264,18 @@ def _check_together(scenario: Scenario, origin: str) -> None:
             f"{scenario.arch} calls reach all text, so no module is far; choose another arch or leave it out"
         )
         raise ScenarioError(origin, "far_modules", problem)
+
+
+def _check_timing(scenario: Scenario, origin: str) -> None:
+    if scenario.timing == OFF:
+        return
+    own = [name for name in cpu_model_names() if load_cpu_model(name).arch == scenario.arch]
+    if scenario.timing not in own:
+        problem = f"{scenario.timing!r} is no {scenario.arch} CPU; it can be {', '.join([OFF, *own])}"
+        raise ScenarioError(origin, "timing", problem)
+    if scenario.mode == "fast":
+        problem = f"{scenario.timing!r} needs every instruction, so mode exact; leave mode out, or timing {OFF!r}"
+        raise ScenarioError(origin, "timing", problem)
 
 
 def parse_scenario(text: str, *, origin: str, folder: Path = Path()) -> Scenario:
@@ -288,6 +319,8 @@ def parse_scenario(text: str, *, origin: str, folder: Path = Path()) -> Scenario
     for kind, sources in (("modules", modules), ("patches", patches)):
         for name, source in sources.items():
             _check_file(source.code, f"{kind}.{name}", origin)
+    if table.get("timing", OFF) != OFF:
+        table |= _implied(table, Scenario(name=""))
     scenario = Scenario(
         **table, steps=steps, tasks=tasks, modules=modules, patches=patches, on=on, origin=origin
     )  # fmt: skip

@@ -39,10 +39,11 @@ class TrampolineText:
 
     def follow(self, ftrace: Ftrace, recording: Recording) -> None:
         """Let the unwinder and the recording know what ``ftrace`` makes from now on."""
-        unwinder = self._kernel.unwinder
+        kernel, unwinder = self._kernel, self._kernel.unwinder
 
         def note_trampoline(address: int, code: bytes, template: int, ops: int) -> None:
             unwinder.add_text("ftrace_trampoline", address, code, template=template)
+            kernel.classify_trampoline(address, len(code), template)
             recording.add_trampoline(address, code, template, ops)
 
         def note_plt(module: str, entries: Sequence[Poke], targets: Sequence[int]) -> None:

@@ -9,7 +9,7 @@ Source: Arm ARM DDI 0487, C4.1, "A64 instruction set encoding".
 
 from __future__ import annotations
 
-from emu.machine.compiled import inline_jit, jit
+from emu.compiled import inline_jit, jit
 from emu.machine.state import VIEW_FLAGS, VIEW_SP, VIEW_SYSTEM, VIEW_SYSTEM_SLOTS, VIEW_VECTOR, VIEW_ZERO
 
 LOAD = 1

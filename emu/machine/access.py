@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from emu.compiled import inline_jit, jit, jit_once
-from emu.machine.native import Words, call3, words
+from emu.machine.native import Words, call3, tell, words
 from emu.machine.state import (
     CPU_CLOCK_OFFSET,
     CPU_INDEX,
@@ -24,6 +24,7 @@ from emu.machine.state import (
     CTL_REG_READ,
     CTL_REG_WRITE,
     CTL_SEQUENCE,
+    CTL_TIME,
     CTL_WARNINGS,
     CTL_WINDOWS,
     EVENT_WORDS,
@@ -96,6 +97,13 @@ def random_word(ctl: Words) -> int:
 def clock(cpu: Words) -> int:
     """Return a CPU's local clock, cycles."""
     return cpu[CPU_INSNS] + cpu[CPU_CLOCK_OFFSET]
+
+
+@inline_jit
+def tell_time(ctl: Words, cpu: Words, kind: int, a: int, b: int) -> None:
+    """Tell a CPU's cycle model, if there is one, what has happened: ``TIME_*``."""
+    if ctl[CTL_TIME] != 0:
+        tell(ctl[CTL_TIME], kind, cpu.ctypes.data, a, b)
 
 
 @jit_once("void(int64[::1], int64[::1], int64, int64, int64, int64)")

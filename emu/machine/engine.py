@@ -22,6 +22,7 @@ from emu.build.memory_map import (
     USER_TEXT,
 )  # fmt: skip
 from emu.machine import state as s
+from emu.machine.clocks import CycleClocks
 from emu.machine.fetch import FetchModel
 from emu.machine.frames import fill_call_row
 from emu.machine.hooks import on_block, on_fault, on_instruction, on_interrupt, on_page, on_syscall
@@ -33,7 +34,9 @@ from emu.machine.ordering_hooks import on_literal, on_store, on_viewed_load, on_
 from emu.machine.registers import engine_cpu, new_cpu, register_number
 from emu.machine.state import Fetch, Ordering, Schedule, Stop
 from emu.machine.text import TextTables, windows
+from emu.machine.timed import on_access, on_timed_instruction
 from emu.machine.traps import interrupts_enabled
+from emu.timing import CpuModel
 from emu.trace.schema import CallFlag, calls_from_words, events_from_words
 from emu.units import PAGE_SIZE
 
@@ -84,6 +87,7 @@ class Engine:
         quantum: mean instructions of a turn.
         tick: cycles between timer interrupts on each CPU, 0 = none.
         ordering: which outcomes of loads and stores a run can show; one of the port's.
+        cpu_model: what tells how long instructions take, one of the port's; exact mode only. None: one cycle each.
 
     Under an ordering that must look at every instruction (all but SC, on arm64) a machine that is not exact
     runs its turns instruction by instruction.
@@ -102,7 +106,9 @@ class Engine:
         quantum: int,
         tick: int,
         ordering: Ordering = Ordering.SC,
+        cpu_model: CpuModel | None = None,
     ) -> None:
+        assert exact or cpu_model is None, "only exact mode sees every instruction"
         assert exact or schedule is Schedule.QUANTUM, "fast mode runs turns"
         self.port, self.cpus = port, cpus
         tasks = max((slot for own in slots for slot in own), default=-1) + 1
@@ -113,7 +119,8 @@ class Engine:
         self.blocks = np.zeros((cpus, s.CPU_WORDS), np.int64)
         self.frames = np.zeros((FRAME_POOL, s.FRAME_WORDS), np.int64)
         self.tasks = np.zeros((max(tasks, 1), s.TASK_WORDS), np.int64)
-        self.call_rows = np.zeros((ROWS, s.CALL_WORDS), np.int64)
+        self._timed = cpu_model is not None
+        self.call_rows = np.zeros((ROWS, s.TIMED_CALL_WORDS), np.int64)
         self.event_rows = np.zeros((ROWS, s.EVENT_WORDS), np.int64)
         self.waits = np.zeros((_MAX_WAITS, s.WAIT_WORDS), np.int64)
         self._script = np.zeros((1, 2), np.int64)
@@ -124,6 +131,7 @@ class Engine:
         self._uc = [self._make_cpu(index, slots[index]) for index in range(cpus)]
         self.order = MemoryOrdering(self, ordering, seed)
         self.fetch = FetchModel(self, self._text, fetch)
+        self.clocks = None if cpu_model is None else CycleClocks(self, cpu_model, self._text)
         self.frames[:-1, s.FRAME_BELOW] = np.arange(1, FRAME_POOL)
         self.frames[-1, s.FRAME_BELOW] = -1
         self.tasks[:, s.TASK_TOP] = -1
@@ -145,7 +153,7 @@ class Engine:
             (s.CTL_PROBE, tables.probe), (s.CTL_PROBE_TABLE, tables.probes),
             (s.CTL_FRAMES, self.frames), (s.CTL_TASKS, self.tasks),
             (s.CTL_CALL_ROWS, self.call_rows), (s.CTL_EVENT_ROWS, self.event_rows),
-            (s.CTL_WAITS, self.waits),
+            (s.CTL_WAITS, self.waits), (s.CTL_REGIONS, tables.regions),
         ):  # fmt: skip
             ctl[field] = array.ctypes.data
         for field, name in (
@@ -221,7 +229,13 @@ class Engine:
             (_ACCESS_FAULTS, on_fault, (0, DATA_BASE - 1), ()),
             (_ACCESS_FAULTS, on_fault, (data_end, (1 << 64) - 1), ()),
         ]
-        if self.ctl[s.CTL_EXACT]:
+        if self._timed:
+            accesses = unicorn_const.UC_HOOK_MEM_READ | unicorn_const.UC_HOOK_MEM_WRITE
+            hooks += [
+                (unicorn_const.UC_HOOK_CODE, on_timed_instruction, _EVERYWHERE, ()),
+                (accesses, on_access, _EVERYWHERE, ()),
+            ]
+        elif self.ctl[s.CTL_EXACT]:
             hooks.append((unicorn_const.UC_HOOK_CODE, on_instruction, _EVERYWHERE, ()))
         else:
             hooks.append((unicorn_const.UC_HOOK_BLOCK, on_block, _EVERYWHERE, ()))
@@ -277,6 +291,10 @@ class Engine:
                 return Stop.CALLS
             run_loop(ctl.ctypes.data)
             reason = Stop(int(ctl[s.CTL_STOP_REASON]))
+            if reason is Stop.DECODE:
+                assert self.clocks is not None, "nobody else asks for it"
+                self.clocks.decode(self.stopped_cpu)
+                continue
             if (
                 reason is Stop.FLUSH
                 or ctl[s.CTL_EVENT_COUNT] > ROWS // 2
@@ -352,11 +370,17 @@ class Engine:
 
     def interrupt(self, cpu: int, irq: int, *, sender: int = 0) -> None:
         """Raise interrupt ``irq`` (``IRQ_*``) on a CPU; one that was halted wakes at the sender's time."""
-        block = self.blocks[cpu]
+        block, arrival = self.blocks[cpu], self.clock(sender)
+        if self.clocks is not None:
+            if cpu != sender:
+                arrival = self.clocks.send_ipi(sender)
+            if not block[s.CPU_PENDING] & irq:
+                block[s.CPU_ARRIVALS + irq.bit_length() - 1] = arrival
+            self.ctl[s.CTL_ROUND] = self.cpus  # a new round, which takes it into account
         block[s.CPU_PENDING] |= irq
         if block[s.CPU_HALTED]:
             block[s.CPU_HALTED] = 0
-            block[s.CPU_CLOCK_OFFSET] += max(0, self.clock(sender) - self.clock(cpu))
+            block[s.CPU_CLOCK_OFFSET] += max(0, arrival - self.clock(cpu))
 
     def wait_for(self, conditions: list[tuple[int, int, bool]]) -> None:
         """Keep the patching CPU waiting until every (address, value, at least) holds; see `Condition`."""
@@ -395,7 +419,8 @@ class Engine:
 
     def take_rows(self) -> tuple[NDArray[np.void], NDArray[np.void]]:
         """Return the calls and events recorded since the last time, and forget them."""
-        calls = calls_from_words(_unsigned(self.call_rows[: self.ctl[s.CTL_CALL_COUNT]]))
+        words = s.TIMED_CALL_WORDS if self._timed else s.CALL_WORDS
+        calls = calls_from_words(_unsigned(self.call_rows[: self.ctl[s.CTL_CALL_COUNT], :words]))
         events = events_from_words(_unsigned(self.event_rows[: self.ctl[s.CTL_EVENT_COUNT]]))
         self.ctl[s.CTL_CALL_COUNT] = self.ctl[s.CTL_EVENT_COUNT] = 0
         return calls, events
@@ -410,20 +435,20 @@ class Engine:
 
     def open_calls(self) -> NDArray[np.void]:
         """Return the calls that have not returned, marked UNFINISHED, in order of entry."""
-        rows = []
+        rows, words = [], s.TIMED_CALL_WORDS if self._timed else s.CALL_WORDS
         for cpu in self.blocks:
             self.tasks[cpu[s.CPU_TASK], s.TASK_TOP] = cpu[s.CPU_TOP]
         for top in self.tasks[:, s.TASK_TOP]:
             while top >= 0:
                 frame = self.frames[top]
                 if frame[s.FRAME_KIND] == s.FRAME_CALL:
-                    row = np.zeros(s.CALL_WORDS, np.int64)
+                    row = np.zeros(words, np.int64)
                     fill_call_row(row, frame)
                     row[10] |= CallFlag.UNFINISHED
                     rows.append(row)
                 top = frame[s.FRAME_BELOW]
         rows.sort(key=lambda row: int(row[0]))
-        return calls_from_words(_unsigned(np.array(rows, np.int64).reshape(-1, s.CALL_WORDS)))
+        return calls_from_words(_unsigned(np.array(rows, np.int64).reshape(-1, words)))
 
     def forget_task(self, index: int) -> None:
         """Let go of the open calls of a task that is over: its number will be another's."""

@@ -6,7 +6,6 @@ from emu.compiled import inline_jit, jit, jit_once
 from emu.machine.access import clock, load_word, read_register, text_offset
 from emu.machine.native import Words, halves, words
 from emu.machine.state import (
-    CALL_WORDS,
     CPU_EXPECTED,
     CPU_INDEX,
     CPU_INSNS,
@@ -31,6 +30,7 @@ from emu.machine.state import (
     CTL_REG_SP,
     CTL_SEQUENCE,
     CTL_TASKS,
+    CTL_TIME,
     CTL_TEXT_SIZE,
     FRAME_BELOW,
     FRAME_CALL,
@@ -38,12 +38,15 @@ from emu.machine.state import (
     FRAME_DEPTH,
     FRAME_DISPATCH_SEQ,
     FRAME_DISPATCHED,
+    FRAME_END,
     FRAME_ENTER,
     FRAME_FLAGS,
+    FRAME_IN_BODY,
     FRAME_INSNS,
     FRAME_INTERRUPT,
     FRAME_KIND,
     FRAME_PARENT,
+    FRAME_PARTS,
     FRAME_PATCH,
     FRAME_SEQ,
     FRAME_SITE,
@@ -52,11 +55,13 @@ from emu.machine.state import (
     FRAME_TARGET,
     FRAME_TASK,
     FRAME_WORDS,
+    PARTS,
     PORT_X86_64,
     PROBE_KIND,
     PROBE_WORDS,
     TASK_DEPTH,
     TASK_WORDS,
+    TIMED_CALL_WORDS,
     ProbeKind,
     Stop,
 )  # fmt: skip
@@ -142,16 +147,28 @@ def fill_call_row(row: Words, frame: Words) -> None:
     row[12] = frame[FRAME_DISPATCHED]
 
 
+@inline_jit
+def fill_parts(row: Words, frame: Words) -> None:
+    """Put what the cycles of a call went into behind the row's other columns; what stays over comes last."""
+    rest = row[13] - row[11]
+    for part in range(PARTS):
+        row[16 + part] = frame[FRAME_PARTS + part]
+        rest -= frame[FRAME_PARTS + part]
+    row[16 + PARTS] = rest
+
+
 @jit
 def finish_call(ctl: Words, cpu: Words, frame: Words, result: int, more_flags: int) -> None:
     """Write the CALLS row of a frame whose call has returned."""
     n = ctl[CTL_CALL_COUNT]
-    row = words(ctl[CTL_CALL_ROWS] + 8 * CALL_WORDS * n, CALL_WORDS)
+    row = words(ctl[CTL_CALL_ROWS] + 8 * TIMED_CALL_WORDS * n, TIMED_CALL_WORDS)
     fill_call_row(row, frame)
     row[10] |= more_flags
     row[13] = clock(cpu)
     row[14] = cpu[CPU_INSNS] + cpu[CPU_TASK_BIAS] - frame[FRAME_INSNS]
     row[15] = result
+    if ctl[CTL_TIME]:
+        fill_parts(row, frame)
     ctl[CTL_CALL_COUNT] = n + 1
     ctl[CTL_CALLS_DONE] += 1
     if ctl[CTL_CALLS_DONE] >= ctl[CTL_CALL_BUDGET] and cpu[CPU_STOP] == 0:
@@ -243,7 +260,18 @@ def enter_call(ctl: Words, cpu: Words, site: int) -> None:
     frame[FRAME_ENTER] = clock(cpu)
     frame[FRAME_DISPATCHED] = clock(cpu)
     frame[FRAME_INSNS] = cpu[CPU_INSNS] + cpu[CPU_TASK_BIAS]
+    if ctl[CTL_TIME]:
+        frame[FRAME_IN_BODY] = 0
+        for part in range(PARTS):
+            frame[FRAME_PARTS + part] = 0
     cpu[CPU_EXPECTED] = parent
+
+
+@inline_jit
+def set_extent(ctl: Words, cpu: Words, end: int) -> None:
+    """Say where the code of the version ends that the call on top runs."""
+    if ctl[CTL_TIME] and cpu[CPU_TOP] >= 0:
+        words(ctl[CTL_FRAMES] + 8 * FRAME_WORDS * cpu[CPU_TOP], FRAME_WORDS)[FRAME_END] = end
 
 
 @jit_once("boolean(int64[::1], int64[::1], int64, int64)")

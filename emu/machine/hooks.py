@@ -127,6 +127,16 @@ def complete_instruction(ctl: Words, cpu: Words, reached: int) -> bool:
     return False
 
 
+@inline_jit
+def pause(ctl: Words, cpu: Words, address: int, landed: bool) -> None:
+    """Let the loop decide what is next, before the instruction at ``address``."""
+    cpu[CPU_LANDED] = landed
+    cpu[CPU_PAUSED] = 1
+    # a PC that is set spares Unicorn the search for where in its block it is
+    write_register(ctl, cpu, ctl[CTL_REG_PC], address)
+    call1(ctl[CTL_EMU_STOP], cpu[CPU_UC])
+
+
 @callback(BLOCK_HOOK)
 def on_instruction(uc, address, size, user):  # type: ignore[no-untyped-def]
     """Exact mode: an instruction is about to run, so the one before has completed."""
@@ -139,11 +149,7 @@ def on_instruction(uc, address, size, user):  # type: ignore[no-untyped-def]
     landed = complete_instruction(ctl, cpu, address)
     due = landed and (cpu[CPU_INSNS] >= cpu[CPU_TURN_END] or cpu[CPU_PENDING] != 0)
     if due or ctl[CTL_SCHEDULE] != _QUANTUM or cpu[CPU_STOP] != 0 or cpu[CPU_STALE] != stale:
-        cpu[CPU_LANDED] = landed
-        cpu[CPU_PAUSED] = 1
-        # a PC that is set spares Unicorn the search for where in its block it is
-        write_register(ctl, cpu, ctl[CTL_REG_PC], address)
-        call1(ctl[CTL_EMU_STOP], cpu[CPU_UC])
+        pause(ctl, cpu, address, landed)
 
 
 @callback(INTERRUPT_HOOK)

@@ -6,14 +6,24 @@ mode call the same function here, so they record the same trace.
 
 from __future__ import annotations
 
+from emu.machine.access import (
+    clock,
+    load_word,
+    read_register,
+    record_event,
+    tell_time,
+    text_offset,
+    write_register,
+)
 from emu.compiled import jit
-from emu.machine.access import clock, load_word, read_register, record_event, text_offset, write_register
-from emu.machine.frames import dispatch_call, enter_call, return_from_calls, set_top
+from emu.machine.frames import dispatch_call, enter_call, return_from_calls, set_extent, set_top
 from emu.machine.native import Words, halves, words
 from emu.machine.state import (
+    CPU_ARRIVALS,
     CPU_CLOCK_OFFSET,
     CPU_EXPECTED,
     CPU_HALTED,
+    CPU_HORIZON,
     CPU_INSNS,
     CPU_PENDING,
     CPU_PERCPU,
@@ -32,8 +42,11 @@ from emu.machine.state import (
     CTL_REG_ARG0,
     CTL_REG_ARG1,
     CTL_REG_RESULT,
+    CTL_ROUND,
     CTL_TASKS,
     CTL_TEXT_SIZE,
+    CTL_TIME,
+    CTL_TIME_LATENCY,
     CTL_WAIT_COUNT,
     CTL_WAITS,
     FRAME_FLAGS,
@@ -43,11 +56,14 @@ from emu.machine.state import (
     IRQ_SYNC,
     IRQ_TIMER,
     PROBE_A,
+    PROBE_B,
     PROBE_KIND,
     PROBE_WORDS,
     TASK_INSNS,
     TASK_TOP,
     TASK_WORDS,
+    TIME_IPI,
+    TIME_SWITCH,
     WAIT_ADDRESS,
     WAIT_AT_LEAST,
     WAIT_VALUE,
@@ -86,6 +102,7 @@ def switch_task(ctl: Words, cpu: Words) -> None:
     new = words(ctl[CTL_TASKS] + 8 * TASK_WORDS * index, TASK_WORDS)
     cpu[CPU_TASK_BIAS] = new[TASK_INSNS] - cpu[CPU_INSNS]
     set_top(ctl, cpu, new[TASK_TOP])
+    tell_time(ctl, cpu, TIME_SWITCH, 0, 0)
     record_event(ctl, cpu, _EVENT_SWITCH, previous, state, 0)
 
 
@@ -101,16 +118,23 @@ def send_ipi(ctl: Words, cpu: Words) -> None:
     target = read_register(ctl, cpu, ctl[CTL_REG_ARG0])
     kind = read_register(ctl, cpu, ctl[CTL_REG_ARG1])
     if 0 <= target < ctl[CTL_CPUS]:
-        bit = IRQ_SYNC
+        bit, at = IRQ_SYNC, 0
         if kind == 1:
-            bit = IRQ_TIMER
+            bit, at = IRQ_TIMER, 1
         elif kind == 2:
-            bit = IRQ_RESCHEDULE
+            bit, at = IRQ_RESCHEDULE, 2
         other = words(ctl[CTL_CPU_BLOCKS] + 8 * CPU_WORDS * target, CPU_WORDS)
+        tell_time(ctl, cpu, TIME_IPI, 0, 0)
+        arrival = clock(cpu) + ctl[CTL_TIME_LATENCY]
+        if ctl[CTL_TIME]:
+            if other[CPU_PENDING] & bit == 0:
+                other[CPU_ARRIVALS + at] = arrival
+            cpu[CPU_HORIZON] = min(cpu[CPU_HORIZON], arrival)
+            ctl[CTL_ROUND] = ctl[CTL_CPUS]  # a new round, which takes it into account
         other[CPU_PENDING] |= bit
         if other[CPU_HALTED]:  # it has been asleep until now
             other[CPU_HALTED] = 0
-            other[CPU_CLOCK_OFFSET] += max(0, clock(cpu) - clock(other))
+            other[CPU_CLOCK_OFFSET] += max(0, arrival - clock(other))
         record_event(ctl, cpu, _EVENT_IPI, kind, target, 0)
 
 
@@ -145,11 +169,13 @@ def land(ctl: Words, cpu: Words, address: int) -> None:
     kind = probe[PROBE_KIND]
     if kind == _ENTRY:
         enter_call(ctl, cpu, probe[PROBE_A])
+        set_extent(ctl, cpu, probe[PROBE_B])
     elif kind == _BODY:
         dispatch_call(ctl, cpu, probe[PROBE_A], 0)
     elif kind == _VERSION:
         if not dispatch_call(ctl, cpu, address, probe[PROBE_A]):
             enter_call(ctl, cpu, address)
+        set_extent(ctl, cpu, probe[PROBE_B])
     elif kind == _STEP:
         if ctl[CTL_WAIT_COUNT] > 0 and still_waiting(ctl):
             write_register(ctl, cpu, ctl[CTL_REG_RESULT], 1)

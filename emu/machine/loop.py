@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from emu.machine.access import clock, random_word, read_register, tell_time
 from emu.compiled import jit, jit_once
-from emu.machine.access import clock, random_word, read_register
 from emu.machine.hooks import complete_instruction, count_block
 from emu.machine.native import Words, call5, words
-from emu.machine.schedule import begin_turn, choose_cpu, limit_turn
+from emu.machine.schedule import arrived, begin_turn, choose_cpu, limit_lead, limit_turn, look_up_row
 from emu.machine.stale import leak_fetch
 from emu.machine.state import (
     CPU_BLOCK_END,
     CPU_BLOCK_START,
+    CPU_CLOCK_OFFSET,
     CPU_EXCEPTION,
     CPU_FRESH,
     CPU_HALTED,
@@ -42,7 +43,9 @@ from emu.machine.state import (
     CTL_STOP_INFO,
     CTL_STOP_REASON,
     CTL_TICK,
+    CTL_TIME,
     CTL_WORDS,
+    TIME_INSTRUCTION,
     Schedule,
     Stop,
 )  # fmt: skip
@@ -52,7 +55,7 @@ from emu.machine.views import abandon
 
 _STOP_INSTRUCTIONS, _STOP_CYCLES = int(Stop.INSTRUCTIONS), int(Stop.CYCLES)
 _STOP_FAULT, _STOP_IDLE = int(Stop.FAULT), int(Stop.IDLE)
-_STOP_SCRIPT = int(Stop.SCRIPT)
+_STOP_SCRIPT, _STOP_DECODE = int(Stop.SCRIPT), int(Stop.DECODE)
 _QUANTUM = int(Schedule.QUANTUM)
 
 
@@ -67,6 +70,7 @@ def run_instructions(ctl: Words, cpu: Words) -> bool:
     pc = cpu[CPU_PC]
     reached = read_register(ctl, cpu, ctl[CTL_REG_PC])
     if error == 0 and cpu[CPU_EXCEPTION] == 0:
+        tell_time(ctl, cpu, TIME_INSTRUCTION, pc, reached)
         return complete_instruction(ctl, cpu, reached)
     cpu[CPU_PC] = reached
     if cpu[CPU_VIEWS]:
@@ -74,6 +78,8 @@ def run_instructions(ctl: Words, cpu: Words) -> bool:
     if reached != pc:
         cpu[CPU_INSNS] += 1
         ctl[CTL_INSNS_DONE] += 1
+        if ctl[CTL_TIME]:
+            cpu[CPU_CLOCK_OFFSET] -= 1  # the exception is what takes time
     handle_trap(ctl, cpu, error)
     return False
 
@@ -110,7 +116,7 @@ def run_loop(control: int) -> None:
     ctl = words(control, CTL_WORDS)
     ctl[CTL_STOP_REASON] = 0
     in_turns = ctl[CTL_SCHEDULE] == _QUANTUM
-    exact, ordered = ctl[CTL_EXACT] != 0, ctl[CTL_ORDERING] != 0
+    exact, ordered, timed = ctl[CTL_EXACT] != 0, ctl[CTL_ORDERING] != 0, ctl[CTL_TIME] != 0
     interruptible = ctl[CTL_INTERRUPTIBLE] != 0
     chosen = ctl[CTL_CURRENT]
     if chosen >= 0:  # in the middle of a turn, which may be longer than what is left to run now
@@ -147,21 +153,30 @@ def run_loop(control: int) -> None:
                     length = min(length, max(1, cpu[CPU_NEXT_TICK] - clock(cpu)))
                 cpu[CPU_TURN_END] = cpu[CPU_INSNS] + length
                 limit_turn(ctl, cpu)
+            elif timed:
+                limit_lead(ctl, cpu)
             if cpu[CPU_STALE] > 0:
                 leak_fetch(ctl, cpu)
         if ordered:
             show(ctl, cpu)
         taken = interruptible and cpu[CPU_PENDING] != 0 and cpu[CPU_SHADOW] == 0
+        if taken and timed:
+            taken = arrived(cpu) != 0
         if taken and interrupts_enabled(ctl, cpu) and not deliver_interrupt(ctl, cpu):
             ctl[CTL_STOP_INFO] = 0
             stop(ctl, _STOP_FAULT, chosen)
+            return
+        if timed and not look_up_row(ctl, cpu):
+            ctl[CTL_CURRENT] = chosen  # its turn goes on when that is decoded
+            ctl[CTL_INTERRUPTIBLE] = interruptible and not taken
+            stop(ctl, _STOP_DECODE, chosen)
             return
         landed = run_instructions(ctl, cpu) if exact else run_turn(ctl, cpu)
         if ordered and cpu[CPU_HALTED]:
             drain(ctl, cpu)
         interruptible, last = landed, chosen
         over = cpu[CPU_HALTED] != 0 or (landed and cpu[CPU_INSNS] >= cpu[CPU_TURN_END])
-        if in_turns and over:
+        if over or not in_turns:
             ctl[CTL_CURRENT] = -1
         if cpu[CPU_STOP]:
             reason = cpu[CPU_STOP]

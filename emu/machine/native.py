@@ -74,6 +74,24 @@ call5 = cast("Callable[[int, int, int, int, int, int], int]", _call5)
 
 
 @nb.extending.intrinsic
+def _tell(typing_context: Any, function: Any, kind: Any, block: Any, a: Any, b: Any) -> Any:
+    """Call ``void function(kind, block, a, b)``, if there is one."""
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        word = ir.IntType(64)
+        function = ir.FunctionType(ir.VoidType(), [word] * 4)
+        with builder.if_then(builder.icmp_unsigned("!=", values[0], word(0))):
+            builder.call(builder.inttoptr(values[0], function.as_pointer()), list(values[1:]))
+        return context.get_dummy_value()
+
+    word = types.int64
+    return types.none(word, word, word, word, word), codegen
+
+
+tell = cast("Callable[[int, int, int, int, int], None]", _tell)
+
+
+@nb.extending.intrinsic
 def _to_pointer(typing_context: Any, address: Any) -> Any:
     """Turn an integer address into a void pointer."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import types
 
-from emu.machine.compiled import callback
+from emu.compiled import callback
 from emu.machine.native import to_address, words
 from emu.machine.state import (
     CPU_BLOCK_START,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from emu.machine.access import clock, random_word, tell_time, text_offset
 from emu.compiled import inline_jit, jit
-from emu.machine.access import clock, random_word
-from emu.machine.native import Words, words
+from emu.machine.native import Words, halves, words
 from emu.machine.state import (
+    CPU_ARRIVALS,
     CPU_CLOCK_OFFSET,
     CPU_HALTED,
+    CPU_HORIZON,
     CPU_INSNS,
     CPU_NEXT_TICK,
+    CPU_PC,
     CPU_PENDING,
+    CPU_ROW,
+    CPU_ROWS_AT,
     CPU_TURN_END,
     CPU_WORDS,
     CTL_CPU_BLOCKS,
@@ -18,14 +23,18 @@ from emu.machine.state import (
     CTL_CYCLE_BUDGET,
     CTL_INSN_BUDGET,
     CTL_INSNS_DONE,
+    CTL_LEAD,
     CTL_ROUND,
     CTL_ROUND_CLOCK,
     CTL_SCHEDULE,
     CTL_SCRIPT,
     CTL_SCRIPT_AT,
     CTL_SCRIPT_SIZE,
+    CTL_TEXT_SIZE,
     CTL_TICK,
+    CTL_TIME,
     IRQ_TIMER,
+    TIME_WAIT,
     Schedule,
 )  # fmt: skip
 
@@ -33,13 +42,36 @@ _QUANTUM, _RANDOM = int(Schedule.QUANTUM), int(Schedule.RANDOM)
 _LEAST = int(Schedule.LEAST_CLOCK)
 _SCRIPT = int(Schedule.SCRIPT)
 _FOREVER = 1 << 62
+_TIMER_AT = 1  # of its bit
+
+
+@jit
+def arrived(cpu: Words) -> int:
+    """Return the pending interrupts of a CPU that have arrived by its clock, ``IRQ_*`` bits."""
+    pending = cpu[CPU_PENDING]
+    for i in range(3):
+        if cpu[CPU_ARRIVALS + i] > clock(cpu):
+            pending &= ~(1 << i)
+    return pending
+
+
+@jit
+def first_arrival(cpu: Words) -> int:
+    """Return the clock at which the first pending interrupt of a CPU arrives, or has arrived."""
+    first = _FOREVER
+    for i in range(3):
+        if cpu[CPU_PENDING] >> i & 1:
+            first = min(first, cpu[CPU_ARRIVALS + i])
+    return first
 
 
 @jit
 def wake_time(ctl: Words, cpu: Words) -> int:
     """Return the clock at which a CPU can run next."""
-    if cpu[CPU_HALTED] == 0 or cpu[CPU_PENDING] != 0:
+    if cpu[CPU_HALTED] == 0:
         return clock(cpu)
+    if cpu[CPU_PENDING] != 0:
+        return max(clock(cpu), first_arrival(cpu))
     if ctl[CTL_TICK] == 0:
         return _FOREVER
     return max(clock(cpu), cpu[CPU_NEXT_TICK])
@@ -60,11 +92,41 @@ def furthest_behind(ctl: Words) -> int:
 
 
 @jit
+def next_behind(ctl: Words, behind: int) -> int:
+    """Return the least clock at which a CPU other than ``behind`` can run."""
+    best = _FOREVER
+    for i in range(ctl[CTL_CPUS]):
+        if i != behind:
+            best = min(best, wake_time(ctl, words(ctl[CTL_CPU_BLOCKS] + 8 * CPU_WORDS * i, CPU_WORDS)))
+    return best
+
+
+@inline_jit
+def limit_lead(ctl: Words, cpu: Words) -> None:
+    """Let a CPU's turn end where this round does, or its tick comes, or no CPU is to go on."""
+    horizon = min(ctl[CTL_ROUND_CLOCK], ctl[CTL_CYCLE_BUDGET] - 1)
+    if ctl[CTL_TICK] > 0:
+        horizon = min(horizon, cpu[CPU_NEXT_TICK] - 1)
+    cpu[CPU_HORIZON] = horizon
+
+
+@inline_jit
+def look_up_row(ctl: Words, cpu: Words) -> bool:
+    """Find the cycle model's row of the instruction at a CPU's PC; False if Python must decode it first."""
+    offset = text_offset(ctl, cpu[CPU_PC])
+    if offset < 0:
+        return True
+    cpu[CPU_ROW] = halves(cpu[CPU_ROWS_AT], ctl[CTL_TEXT_SIZE])[offset]
+    return cpu[CPU_ROW] != 0
+
+
+@jit
 def next_of_round(ctl: Words) -> int:
     """Return the next CPU by number that is not ahead of this round's clock; negative as `furthest_behind`.
 
     A round runs every CPU once that stands at the least clock of all; so CPUs stay within one instruction of
-    each other, at a cost per instruction that does not grow with their number.
+    each other, at a cost per instruction that does not grow with their number. With a cycle model it
+    runs every CPU up to ``CTL_LEAD`` cycles beyond the least clock, or, if only one stands there, to the next one's.
     """
     while True:
         for i in range(ctl[CTL_ROUND] + 1, ctl[CTL_CPUS]):
@@ -77,6 +139,8 @@ def next_of_round(ctl: Words) -> int:
             return behind
         first = words(ctl[CTL_CPU_BLOCKS] + 8 * CPU_WORDS * behind, CPU_WORDS)
         ctl[CTL_ROUND_CLOCK] = wake_time(ctl, first)
+        if ctl[CTL_TIME] != 0:
+            ctl[CTL_ROUND_CLOCK] = max(ctl[CTL_ROUND_CLOCK] + ctl[CTL_LEAD], next_behind(ctl, behind))
         ctl[CTL_ROUND] = -1
 
 
@@ -110,7 +174,9 @@ def choose_cpu(ctl: Words) -> int:
 @jit
 def begin_turn(ctl: Words, cpu: Words) -> bool:
     """Let time pass for a CPU that is about to run; False if it stays halted."""
-    if cpu[CPU_HALTED] and cpu[CPU_PENDING] == 0:
+    if cpu[CPU_HALTED] and cpu[CPU_PENDING]:
+        cpu[CPU_CLOCK_OFFSET] += max(0, first_arrival(cpu) - clock(cpu))
+    elif cpu[CPU_HALTED]:
         schedule = ctl[CTL_SCHEDULE]
         by_clock = schedule in (_QUANTUM, _LEAST)
         if by_clock:
@@ -119,9 +185,11 @@ def begin_turn(ctl: Words, cpu: Words) -> bool:
             cpu[CPU_CLOCK_OFFSET] += 1
     if ctl[CTL_TICK] > 0 and clock(cpu) >= cpu[CPU_NEXT_TICK]:
         cpu[CPU_PENDING] |= IRQ_TIMER
+        cpu[CPU_ARRIVALS + _TIMER_AT] = 0
         cpu[CPU_NEXT_TICK] += ctl[CTL_TICK]
     if cpu[CPU_PENDING]:
         cpu[CPU_HALTED] = 0
+    tell_time(ctl, cpu, TIME_WAIT, 0, 0)
     return cpu[CPU_HALTED] == 0
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from emu.compiled import jit
 from emu.machine.access import random_word, record_event
-from emu.machine.native import Words, call4, octets, words
+from emu.machine.native import Words, call4, halves, octets, words
 from emu.machine.state import (
+    CPU_ROWS_AT,
     CPU_STALE,
     CPU_STALE_RANGES,
     CPU_TEXT_HOST,
@@ -29,6 +30,7 @@ from emu.trace.schema import EventKind
 
 _EVENT_REFRESH = int(EventKind.REFRESH)
 _FETCH_RANDOM = int(Fetch.RANDOM)
+_REACH = 14  # an instruction that begins so many bytes earlier may include a byte
 _REMOVE_CACHE = (1 << 30) | (2 << 26) | 9  # UC_CTL_WRITE(UC_CTL_TB_REMOVE_CACHE, 2)
 
 
@@ -39,6 +41,11 @@ def refresh_range(ctl: Words, cpu: Words, offset: int, size: int) -> int:
     coherent = octets(ctl[CTL_TEXT_HOST] + offset, size)
     for i in range(size):
         private[i] = coherent[i]
+    if cpu[CPU_ROWS_AT]:
+        first = max(offset - _REACH, 0)
+        rows = halves(cpu[CPU_ROWS_AT] + 4 * first, offset + size - first)
+        for i in range(offset + size - first):
+            rows[i] = 0
     address = offset
     for i in range(3):
         delta = offset - ctl[CTL_WINDOWS + 3 * i + 2]

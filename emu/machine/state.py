@@ -86,7 +86,13 @@ CTL_ORDER_RANDOM = 92  # xorshift64* state of what memory ordering draws
 CTL_LANDED = 93  # (LANDED_ROWS, LANDED_WORDS) int64: the stores that landed last
 CTL_LAST_LANDED = 94  # LAST_SLOTS int64: time of the last landing in a granule of that hash
 CTL_FENCES = 95  # int32 per text byte: fences that start before it (Ordering.TSO, fast mode)
-CTL_WORDS = 96
+CTL_TIME = 96  # address of `timed.on_time`, which tells the cycle model; 0 = timing is off
+CTL_TIME_SHARED = 97  # host address of what the cycle model's CPUs share
+CTL_TIME_ROWS = 98  # host address of its table of rows
+CTL_REGIONS = 99  # uint8 per text byte: which part of a call runs there: 1 + PART_*, 0 = it depends
+CTL_TIME_LATENCY = 101  # cycles that an IPI takes to arrive, 0 without a cycle model
+CTL_LEAD = 100  # cycles that a CPU may be ahead of the least clock (Schedule.LEAST_CLOCK, timed)
+CTL_WORDS = 112
 
 # --- CPU block -------------------------------------------------------------------------------
 CPU_CTL = 0  # host address of the control block
@@ -126,6 +132,14 @@ CPU_VIEWS = 38  # host address, VIEW_WORDS int64 (Ordering.ARM64, or TSO on arm6
 CPU_COHERENCE = 39  # host address, COHERENCE_SLOTS int64
 CPU_FORWARDS = 41  # host address, (COHERENCE_SLOTS, FORWARD_WORDS) int64
 CPU_LATE_PC = 40  # instruction whose store landed in memory that had been freed meanwhile
+CPU_TIME = 41  # host address of its cycle model; 0 = timing is off
+CPU_ROWS_AT = 42  # host address, int32 per text byte: 1 + row of the instruction it fetches there, 0 = not known
+CPU_ROW = 43  # that of the instruction under way
+CPU_LOADED = 44  # address of its first read, -1 = none
+CPU_STORED = 45  # address of its first write, -1 = none
+CPU_HORIZON = 46  # clock beyond which its turn ends (Schedule.LEAST_CLOCK, timed)
+CPU_UNCOVERED = 47  # instruction that it has executed without a row, 0 = none
+CPU_ARRIVALS = 48  # 3 words: clock at which a pending IRQ_SYNC, IRQ_TIMER, IRQ_RESCHEDULE has arrived
 CPU_WORDS = 64
 
 LATE_STORE = 1000
@@ -156,16 +170,34 @@ PORT_X86_64, PORT_ARM64 = 0, 1
 (
     FRAME_KIND, FRAME_BELOW, FRAME_SEQ, FRAME_CPU, FRAME_TASK, FRAME_SITE, FRAME_PARENT, FRAME_SP,
     FRAME_TARGET, FRAME_PATCH, FRAME_STATE, FRAME_DEPTH, FRAME_FLAGS, FRAME_ENTER,
-    FRAME_DISPATCHED, FRAME_INSNS, FRAME_DISPATCH_SEQ,
-) = range(17)  # fmt: skip
-FRAME_WORDS = 17
+    FRAME_DISPATCHED, FRAME_INSNS, FRAME_DISPATCH_SEQ, FRAME_END, FRAME_IN_BODY, FRAME_PARTS,
+) = range(20)  # fmt: skip
+FRAME_WORDS = 28
 FRAME_CALL, FRAME_INTERRUPT = 0, 1
 
 TASK_TOP, TASK_INSNS, TASK_DEPTH = 0, 1, 2
 TASK_WORDS = 4
 
 CALL_WORDS = 16  # emu.trace.schema.CALLS, in its column order
+TIMED_CALL_WORDS = 24  # emu.trace.schema.TIMED_CALLS, likewise
 EVENT_WORDS = 8  # emu.trace.schema.EVENTS
+
+# --- timing: what a call's cycles went into, and what the cycle model is told ---------------------
+(
+    PART_SITE, PART_SAVE, PART_HANDLER, PART_WALK, PART_RESTORE, PART_MISPREDICT, PART_BODY,
+) = range(7)  # fmt: skip
+PARTS = 7
+
+(
+    TIME_INSTRUCTION,  # one that has completed: its address, and where it led to
+    TIME_WAIT,  # time has passed up to the CPU's clock
+    TIME_INTERRUPT,
+    TIME_SYSCALL,
+    TIME_BREAKPOINT,  # address of the instruction
+    TIME_FAULT,  # address of the instruction
+    TIME_IPI,  # has been sent
+    TIME_SWITCH,
+) = range(8)  # fmt: skip
 
 WAIT_ADDRESS, WAIT_VALUE, WAIT_AT_LEAST = 0, 1, 2
 WAIT_WORDS = 3
@@ -258,6 +290,7 @@ class Stop(IntEnum):
     SCRIPT = 10  # the scripted schedule is used up
     FRAMES = 11  # more nested traced calls than there are shadow frames
     EXCEPTION = 12  # an exception the kernel has no vector for; info = its number
+    DECODE = 13  # the cycle model does not know the instruction at a CPU's PC yet
 
 
 class Schedule(IntEnum):

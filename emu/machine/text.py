@@ -16,6 +16,7 @@ from emu.machine.state import (
     CLASS_SERIAL_BEFORE,
     CLASS_SHADOW,
     PROBE_A,
+    PROBE_B,
     PROBE_KIND,
     PROBE_WORDS,
     ProbeKind,
@@ -41,6 +42,7 @@ class TextTables:
         fences: int32, shape ``(TEXT_SIZE + 1,)``: fences that start before a byte, if looked for.
         probe: int32, shape ``(TEXT_SIZE,)``: row in `probes`, 0 = none.
         probes: int64, shape ``(n, PROBE_WORDS)``.
+        regions: uint8, shape ``(TEXT_SIZE,)``: 1 + ``PART_*`` of the part of a call that runs there, 0 = it depends.
     """
 
     def __init__(self, port: Port, *, fences: bool = False) -> None:
@@ -52,6 +54,7 @@ class TextTables:
         self.fences = np.zeros(TEXT_SIZE + 1 if fences else 1, np.int32)
         self.probe = np.zeros(TEXT_SIZE, np.int32)
         self.probes = np.zeros((_MAX_PROBES, PROBE_WORDS), np.int64)
+        self.regions = np.zeros(TEXT_SIZE, np.uint8)
         self._free_rows = list(range(_MAX_PROBES - 1, 0, -1))
 
     def describe(self, pieces: list[tuple[int, bytes]]) -> None:
@@ -113,14 +116,20 @@ class TextTables:
                 at = address + size - base
             at += 1 if len(self._port.trap) == 1 else 4 - at % 4
 
-    def set_probe(self, address: int, kind: ProbeKind, argument: int = 0) -> None:
-        """Make the machine notice landings (or traps) at ``address``, instead of what it noticed before."""
+    def set_probe(self, address: int, kind: ProbeKind, argument: int = 0, *, end: int = 0) -> None:
+        """Make the machine notice landings (or traps) at ``address``, instead of what it noticed before.
+
+        Args:
+            argument: depends on the kind.
+            end: of the code of a function that is entered there.
+        """
         offset = text_offset(address)
         assert offset >= 0, f"{address:#x} is not text"
         row = int(self.probe[offset]) or self._free_rows.pop()
         self.probes[row] = 0
         self.probes[row, PROBE_KIND] = kind
         self.probes[row, PROBE_A] = argument
+        self.probes[row, PROBE_B] = end
         self.probe[offset] = row
 
     def clear_probe(self, address: int) -> None:
@@ -131,9 +140,16 @@ class TextTables:
             self.probe[offset] = 0
             self._free_rows.append(row)
 
+    def set_region(self, start: int, end: int, part: int) -> None:
+        """Say which part of a call (``PART_*``) runs in the text from ``start`` up to ``end``."""
+        offset = text_offset(start)
+        assert offset >= 0, f"{start:#x} is not text"
+        self.regions[offset : offset + end - start] = 1 + part
+
     def clear_probes(self, address: int, size: int) -> None:
-        """Forget every probe in a range of text."""
+        """Forget every probe and region in a range of text."""
         offset = text_offset(address)
+        self.regions[offset : offset + size] = 0
         for place in np.flatnonzero(self.probe[offset : offset + size]).tolist():
             self.clear_probe(address + place)
 

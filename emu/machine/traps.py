@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from emu.machine.access import load_word, read_register, record_event, store_word, tell_time, text_offset, write_register
 from emu.compiled import inline_jit, jit
-from emu.machine.access import load_word, read_register, record_event, store_word, text_offset, write_register
 from emu.machine.frames import push_interrupt
 from emu.machine.native import Words, call3, halves, words
+from emu.machine.schedule import arrived
 from emu.machine.stale import synchronise_fetch
 from emu.machine.state import (
     CPU_BLOCK_END,
@@ -46,6 +47,10 @@ from emu.machine.state import (
     PROBE_A,
     PROBE_KIND,
     PROBE_WORDS,
+    TIME_BREAKPOINT,
+    TIME_FAULT,
+    TIME_INTERRUPT,
+    TIME_SYSCALL,
     ProbeKind,
     Stop,
 )  # fmt: skip
@@ -143,19 +148,20 @@ def enter_exception(ctl: Words, cpu: Words, vector: int) -> bool:
 @jit
 def deliver_interrupt(ctl: Words, cpu: Words) -> bool:
     """Enter the handler of the most urgent pending interrupt; False if that was impossible."""
-    pending = cpu[CPU_PENDING]
+    pending = arrived(cpu)
     if pending & IRQ_SYNC:
         bit, vector = IRQ_SYNC, ctl[CTL_VECTOR_SYNC]
     elif pending & IRQ_TIMER:
         bit, vector = IRQ_TIMER, ctl[CTL_VECTOR_TIMER]
     else:
         bit, vector = IRQ_RESCHEDULE, ctl[CTL_VECTOR_RESCHEDULE]
-    cpu[CPU_PENDING] = pending & ~bit
+    cpu[CPU_PENDING] &= ~bit
     if cpu[CPU_VIEWS] and bit != IRQ_TIMER:
         catch_up(ctl, cpu)  # who sent it had its stores land first: see send_ipi
     pc = cpu[CPU_PC]
     if not in_user_text(ctl, pc):
         push_interrupt(ctl, cpu, pc)
+    tell_time(ctl, cpu, TIME_INTERRUPT, 0, 0)
     return enter_exception(ctl, cpu, vector)
 
 
@@ -183,14 +189,17 @@ def handle_trap(ctl: Words, cpu: Words, error: int) -> None:
         write_register(ctl, cpu, ctl[CTL_REG_A], pc)
         write_register(ctl, cpu, ctl[CTL_REG_B], flags)
         write_register(ctl, cpu, ctl[CTL_REG_FLAGS], flags & ~_RFLAGS_IF)
+        tell_time(ctl, cpu, TIME_SYSCALL, 0, 0)
         set_pc(ctl, cpu, ctl[CTL_VECTOR_SYSCALL])
         return
     if not x86 and exception == _ARM_SVC + 1 and in_user_text(ctl, pc):
+        tell_time(ctl, cpu, TIME_SYSCALL, 0, 0)
         enter_exception(ctl, cpu, ctl[CTL_VECTOR_SYSCALL])
         return
     if x86 and exception == _INT3 + 1:
         record_event(ctl, cpu, _EVENT_BREAKPOINT, pc - 1, 0, 0)
         cpu[CPU_BREAK_AT] = pc - 1
+        tell_time(ctl, cpu, TIME_BREAKPOINT, pc - 1, 0)
         if enter_exception(ctl, cpu, ctl[CTL_VECTOR_BREAKPOINT]):
             return
     offset = text_offset(ctl, pc)
@@ -199,6 +208,7 @@ def handle_trap(ctl: Words, cpu: Words, error: int) -> None:
         probe = words(ctl[CTL_PROBE_TABLE] + 8 * PROBE_WORDS * row, PROBE_WORDS)
         if probe[PROBE_KIND] == _WARN:
             record_event(ctl, cpu, _EVENT_WARN, pc, 0, 0)
+            tell_time(ctl, cpu, TIME_FAULT, pc, 0)
             skip = 2  # ud2
             if not x86:
                 skip = 4  # brk
@@ -212,6 +222,7 @@ def handle_trap(ctl: Words, cpu: Words, error: int) -> None:
     if not x86 and exception == _ARM_BRK + 1:
         record_event(ctl, cpu, _EVENT_BREAKPOINT, pc, 0, 0)
         cpu[CPU_BREAK_AT] = pc
+        tell_time(ctl, cpu, TIME_BREAKPOINT, pc, 0)
         enter_exception(ctl, cpu, ctl[CTL_VECTOR_BREAKPOINT])
         return
     if error != 0:

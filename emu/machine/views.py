@@ -30,7 +30,7 @@ from emu.machine.a64_roles import (
     roles,
 )  # fmt: skip
 from emu.machine.access import text_offset
-from emu.machine.compiled import inline_jit, jit
+from emu.compiled import inline_jit, jit
 from emu.machine.native import Words, halves, words
 from emu.machine.state import (
     BORROWS_MAX,

@@ -11,7 +11,7 @@ from emu.trace.errors import NotARunError, RunFileError
 from emu.trace.meta import check_meta, check_symbols
 from emu.trace.npy import Table, map_table
 from emu.trace.run import Run
-from emu.trace.schema import CALLS, EVENTS
+from emu.trace.schema import EVENTS, calls_dtype
 from emu.units import counted
 
 META_FILE = "meta.json"
@@ -42,7 +42,7 @@ def load_run(path: Path | str) -> Run:
         raise NotARunError(directory, f"it has no {META_FILE}")
     meta = check_meta(read_json(directory / META_FILE), directory / META_FILE)
     complete = meta["complete"]
-    calls = _table(directory / CALLS_FILE, CALLS, complete=complete)
+    calls = _table(directory / CALLS_FILE, calls_dtype(meta["timing"]), complete=complete)
     events = _table(directory / EVENTS_FILE, EVENTS, complete=complete)
     symbols_path, log_path = directory / SYMBOLS_FILE, directory / LOG_FILE
     absent = {name for name in (symbols_path, log_path) if not name.exists()}

@@ -11,7 +11,7 @@ from emu.trace.code import CodeBlock
 from emu.trace.digest import TraceDigest
 from emu.trace.meta import Meta, MetaChanges, Symbol, with_changes
 from emu.trace.run import Run
-from emu.trace.schema import CALLS, EVENTS
+from emu.trace.schema import EVENTS, calls_dtype
 
 
 class Recorder(Protocol):
@@ -62,7 +62,7 @@ class MemoryRecorder:
 
     def __init__(self, meta: Meta) -> None:
         self._meta = started_meta(meta)
-        self._calls, self._events = _Chunks(CALLS), _Chunks(EVENTS)
+        self._calls, self._events = _Chunks(calls_dtype(meta["timing"])), _Chunks(EVENTS)
         self._symbols: Mapping[str, Symbol] = MappingProxyType({})
         self._log: list[str] = []
         self._code: list[CodeBlock] = []

@@ -192,6 +192,18 @@ CALL_COLUMNS: tuple[Column, ...] = (
 )
 """Columns of ``calls.npy``, in order."""
 
+PART_COLUMNS: tuple[Column, ...] = (
+    Column("site_cycles", "<u4", "cycles", "at its site, breakpoints and veneers on its way included"),
+    Column("save_cycles", "<u4", "cycles", "in the trampoline up to the call of the handler"),
+    Column("handler_cycles", "<u4", "cycles", "in the handlers, and in what they call"),
+    Column("walk_cycles", "<u4", "cycles", "in the list function, handlers left out"),
+    Column("restore_cycles", "<u4", "cycles", "in the trampoline behind the call of the handler"),
+    Column("mispredict_cycles", "<u4", "cycles", "wherever it was, while a wrong prediction left nothing to do"),
+    Column("body_cycles", "<u4", "cycles", "in the version that ran, without what it calls"),
+    Column("other_cycles", "<u8", "cycles", "the rest: callees, interrupts, other tasks"),
+)
+"""Further columns of ``calls.npy`` of a run with a cycle model; their sum is ``exit - enter``."""
+
 EVENT_COLUMNS: tuple[Column, ...] = (
     Column("seq", "<u8", "count", "its number, from the run's one counter, which calls share"),
     Column("cycle", "<u8", "cycles", "when, on the clock of `cpu`"),
@@ -207,10 +219,24 @@ EVENT_COLUMNS: tuple[Column, ...] = (
 CALLS: np.dtype[np.void] = np.dtype([(column.name, column.format) for column in CALL_COLUMNS])
 """One row per traced call: 88 bytes, no padding."""
 
+TIMED_CALLS: np.dtype[np.void] = np.dtype(
+    [(column.name, column.format) for column in (*CALL_COLUMNS, *PART_COLUMNS)]
+)
+"""The same with a cycle model: 124 bytes, no padding."""
+
+PARTS = tuple(column.name for column in PART_COLUMNS)
+"""Columns whose sum is a call's ``exit - enter``."""
+
+
+def calls_dtype(timing: str) -> np.dtype[np.void]:
+    """Return the dtype of ``calls`` of a run whose meta says ``timing``: with the parts unless that is off."""
+    return CALLS if timing == "off" else TIMED_CALLS
+
+
 EVENTS: np.dtype[np.void] = np.dtype([(column.name, column.format) for column in EVENT_COLUMNS])
 """One row per event: 48 bytes, no padding."""
 
-SATURATING = frozenset({"depth", "insns"})
+SATURATING = frozenset({"depth", "insns", *PARTS[:-1]})
 """Columns that hold their largest value when the count is larger; any other overflow is an error."""
 
 
@@ -219,16 +245,18 @@ def calls_from_words(words: NDArray[np.uint64]) -> NDArray[np.void]:
 
     Args:
         words: shape ``(n, 16)``, uint64, columns as in `CALL_COLUMNS`; ``patch_state`` is a 64-bit
-            two's complement. May be a buffer that is used again: the result is a copy.
+            two's complement. Or ``(n, 24)``, those of `PART_COLUMNS` behind them. May be a buffer that is used
+            again: the result is a copy.
 
     Returns:
-        Shape ``(n,)``, dtype `CALLS`.
+        Shape ``(n,)``, dtype `CALLS` or `TIMED_CALLS`.
 
     Raises:
         TypeError: not uint64.
         ValueError: not that shape, or a value does not fit its column.
     """
-    return _rows_from_words(words, CALLS)
+    timed = words.ndim == 2 and words.shape[1] == len(CALL_COLUMNS) + len(PART_COLUMNS)
+    return _rows_from_words(words, TIMED_CALLS if timed else CALLS)
 
 
 def events_from_words(words: NDArray[np.uint64]) -> NDArray[np.void]:

@@ -30,7 +30,7 @@ from emu.trace.reader import (
 )
 from emu.trace.recorder import finish_meta, log_lines, started_meta
 from emu.trace.run import Run
-from emu.trace.schema import CALLS, EVENTS
+from emu.trace.schema import EVENTS, calls_dtype
 
 
 class RunWriter:
@@ -63,7 +63,7 @@ class RunWriter:
             self._begin()
             undo.callback(self._log.close)
             undo.callback(self._code.close)
-            self._calls = NpyAppender(self.directory / CALLS_FILE, CALLS)
+            self._calls = NpyAppender(self.directory / CALLS_FILE, calls_dtype(meta["timing"]))
             undo.callback(self._calls.close)
             self._events = NpyAppender(self.directory / EVENTS_FILE, EVENTS)
             undo.pop_all()

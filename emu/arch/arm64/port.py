@@ -125,4 +125,21 @@ ARM64 = Port(
         | {"kernel_entry", "kernel_exit", "irq_exit", "kprobe_breakpoint_handler"}
         | {"ftrace_caller_ops", "ftrace_regs_caller_ops"},
     ),
+    operations={
+        name: struct.pack("<I", word)
+        for name, word in {
+            "LOAD": 0xF9400020,  # ldr x0, [x1]
+            "STORE": 0xF9000020,  # str x0, [x1]
+            "ATOMIC_ADD": 0xF8E00022,  # ldaddal x0, x2, [x1]
+            "SET_BIT": 0xF8203022,  # ldset x0, x2, [x1]
+            "CLEAR_BIT": 0xF8201022,  # ldclr x0, x2, [x1]
+            "TEXT_STORE": 0xB9000020,  # str w0, [x1]
+            "CACHE_CLEAN": 0xD50B7B21,  # dc cvau, x1
+            "CACHE_INVALIDATE": 0xD50B7521,  # ic ivau, x1
+            "WMB": 0xD5033ABF,  # dmb ishst
+            "RMB": 0xD50339BF,  # dmb ishld
+            "MB": 0xD5033BBF,  # dmb ish
+            "DSB": 0xD5033B9F,  # dsb ish
+        }.items()
+    },
 )

@@ -121,4 +121,13 @@ X86_64 = Port(
             "kprobe_int3_handler",
         },
     ),
+    operations={
+        "LOAD": bytes.fromhex("488b07"),  # mov rax, [rdi]
+        "STORE": bytes.fromhex("488907"),  # mov [rdi], rax
+        "ATOMIC_ADD": bytes.fromhex("f0480107"),  # lock add [rdi], rax
+        "SET_BIT": bytes.fromhex("f0480907"),  # lock or [rdi], rax
+        "CLEAR_BIT": bytes.fromhex("f0482107"),  # lock and [rdi], rax
+        "TEXT_STORE": bytes.fromhex("8807"),  # mov [rdi], al
+        "MB": bytes.fromhex("f083042400"),  # lock add dword ptr [rsp], 0; Source: asm/barrier.h, __smp_mb
+    },
 )  # fmt: skip
