@@ -1,6 +1,7 @@
 """What recorded runs say: counts, costs, consistency. It sees runs, never a live machine."""
 
 from emu.analysis.audit import Audit, Finding, audit
+from emu.analysis.breakdown import Breakdown, Part, breakdown, breakdown_by_group
 from emu.analysis.cost import CallCost, CostReport, Spread, cost, cost_stages
 from emu.analysis.integrity import Integrity, integrity
 from emu.analysis.names import function_name, version_names
@@ -11,6 +12,7 @@ from emu.analysis.summary import Summary, summarize
 from emu.analysis.tables import (
     audit_table,
     audited,
+    breakdown_table,
     cost_tables,
     printable,
     stages_table,
@@ -22,11 +24,13 @@ from emu.analysis.tables import (
 __all__ = [
     "Audit",
     "Bounds",
+    "Breakdown",
     "CallCost",
     "CostFacts",
     "CostReport",
     "Finding",
     "Integrity",
+    "Part",
     "Phase",
     "Report",
     "Spread",
@@ -35,6 +39,9 @@ __all__ = [
     "audit_table",
     "audited",
     "bounds_of",
+    "breakdown",
+    "breakdown_by_group",
+    "breakdown_table",
     "cost",
     "cost_stages",
     "cost_tables",

@@ -16,8 +16,9 @@ from emu.trace.schema import CallFlag
 GROUPS = ("unpatched", "traced", "patched")
 """Site off; site on and the original ran; a replacement ran."""
 
-_VALUE_BITS = 44  # 17 million million cycles: no run lasts that long
-_CODES = 1 << (64 - _VALUE_BITS)
+VALUE_BITS = 44
+"""Bits of a count of cycles: 17 million million, no run lasts that long."""
+_CODES = 1 << (64 - VALUE_BITS)
 
 
 class TooManyFunctionsError(EmuError):
@@ -84,7 +85,7 @@ def cost(run: Run) -> CostReport:
         numbers = sites.numbers(calls["site"])
         if len(sites.addresses) * len(GROUPS) > _CODES:
             raise TooManyFunctionsError(len(sites.addresses))
-        return (numbers * len(GROUPS) + _groups(calls)).astype(np.uint64)
+        return (numbers * len(GROUPS) + groups_of(calls)).astype(np.uint64)
 
     tallies, left_out = _tally(run, codes)
     names = function_names(run.symbols)
@@ -120,7 +121,7 @@ def cost_stages(run: Run, patch: int) -> dict[str, dict[str, CallCost]]:
 
     def codes(calls: NDArray[np.void]) -> NDArray[np.uint64]:
         stage = stages[np.searchsorted(begins, calls["seq"], side="right") - 1]
-        return (stage * len(GROUPS) + _groups(calls)).astype(np.uint64)
+        return (stage * len(GROUPS) + groups_of(calls)).astype(np.uint64)
 
     tallies, _ = _tally(run, codes, sites=sites)
     return {
@@ -129,7 +130,7 @@ def cost_stages(run: Run, patch: int) -> dict[str, dict[str, CallCost]]:
     }
 
 
-def _groups(calls: NDArray[np.void]) -> NDArray[np.intp]:
+def groups_of(calls: NDArray[np.void]) -> NDArray[np.intp]:
     """Return the position in `GROUPS` of each call."""
     hooked = (calls["flags"] & np.uint16(CallFlag.HOOKED)) != 0
     redirected = (calls["flags"] & np.uint16(CallFlag.REDIRECTED)) != 0
@@ -150,7 +151,7 @@ def _tally(
         sites: only calls of these functions are; None: of all.
     """
     cycles, entry, insns = Tally(), Tally(), Tally()
-    left_out, shift, limit = 0, np.uint64(_VALUE_BITS), np.uint64(1 << _VALUE_BITS)
+    left_out, shift, limit = 0, np.uint64(VALUE_BITS), np.uint64(1 << VALUE_BITS)
     for _, part in chunks(run.calls):
         rows = part if sites is None else part[np.isin(part["site"], sites)]
         # A damaged row wraps around to a huge count, which the limit rejects too.
@@ -168,23 +169,23 @@ def _tally(
 def _costs(tallies: tuple[Tally, Tally, Tally], wanted: dict[str, list[int]]) -> dict[str, CallCost]:
     costs = {}
     for group, codes in wanted.items():
-        (calls, cycles), (_, entry), (_, insns) = (_spread(tally, codes) for tally in tallies)
+        (calls, cycles), (_, entry), (_, insns) = (spread(tally, codes) for tally in tallies)
         if calls:
             costs[group] = CallCost(calls=calls, cycles=cycles, entry=entry, insns=insns)
     return costs
 
 
-def _spread(tally: Tally, codes: list[int]) -> tuple[int, Spread]:
+def spread(tally: Tally, codes: list[int]) -> tuple[int, Spread]:
     """Return how many values a set of codes has, and their spread."""
     if len(codes) == 1:
         low, high = np.searchsorted(
-            tally.keys >> np.uint64(_VALUE_BITS), np.array([codes[0], codes[0] + 1], np.uint64)
+            tally.keys >> np.uint64(VALUE_BITS), np.array([codes[0], codes[0] + 1], np.uint64)
         )
         values, counts = tally.keys[low:high], tally.counts[low:high]
     else:
-        mine = np.isin(tally.keys >> np.uint64(_VALUE_BITS), np.array(codes, np.uint64))
+        mine = np.isin(tally.keys >> np.uint64(VALUE_BITS), np.array(codes, np.uint64))
         values, counts = tally.keys[mine], tally.counts[mine]
-    values = values & np.uint64((1 << _VALUE_BITS) - 1)
+    values = values & np.uint64((1 << VALUE_BITS) - 1)
     if not len(values):
         return 0, Spread(median=0, p90=0, p99=0, max=0)
     order = np.argsort(values, kind="stable")

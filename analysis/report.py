@@ -8,9 +8,10 @@ audit rules) is in that.
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from emu.analysis.audit import Audit, audit
+from emu.analysis.breakdown import Breakdown, Part, breakdown, breakdown_by_group
 from emu.analysis.cost import CallCost, cost, cost_stages
 from emu.analysis.names import version_names
 from emu.analysis.operations import NoSuchOperationError
@@ -21,6 +22,24 @@ FINDINGS = 10
 """How many findings of the audit a report tells; all are counted."""
 
 
+class PartFacts(TypedDict):
+    """What one part of calls took, see `Part`: cycles per call, and of all calls together."""
+
+    median: int
+    p99: int
+    total: int
+
+
+class BreakdownFacts(TypedDict):
+    """What calls of one kind took, see `Breakdown`: cycles per call, and by part."""
+
+    calls: int
+    median: int
+    p99: int
+    total: int
+    parts: dict[str, PartFacts]
+
+
 class CostFacts(TypedDict):
     """What the calls of a group cost: see `CallCost`; counts are per call.
 
@@ -28,6 +47,7 @@ class CostFacts(TypedDict):
         calls: how many there were.
         median, p90, p99, max: cycles.
         insns_median, insns_p99: instructions.
+        parts: what the cycles went into, of a run with a cycle model.
     """
 
     calls: int
@@ -37,6 +57,7 @@ class CostFacts(TypedDict):
     max: int
     insns_median: int
     insns_p99: int
+    parts: NotRequired[dict[str, PartFacts]]
 
 
 class AuditFacts(TypedDict):
@@ -62,6 +83,8 @@ class Report(TypedDict):
         stages: of the functions that a patch covers only: by patch name, stage of the patch's life in which
             the call was entered (``before``, ``enabling``, ``enabled``, ``disabling``, ``after``) and cost
             group; patches never enabled are not there, nor are stages that the run did not reach.
+        breakdown: what the cycles went into, by kind of call (``plain``, ``traced``, ``patched``, ``transition``,
+            ``nop``); empty for a run without a cycle model.
         audit: whether any call ran a version that it must not have run.
     """
 
@@ -71,6 +94,7 @@ class Report(TypedDict):
     by_patch_state: dict[str, int]
     cost: dict[str, CostFacts]
     stages: dict[str, dict[str, dict[str, CostFacts]]]
+    breakdown: dict[str, BreakdownFacts]
     audit: AuditFacts
 
 
@@ -80,13 +104,18 @@ def report_of(run: Run) -> Report:
     Names are as the files have them; who prints them to a terminal must escape them.
     """
     summary = summarize(run)
+    costs = _costs(cost(run).groups)
+    for group, found in breakdown_by_group(run).items():
+        if group in costs:
+            costs[group]["parts"] = _parts(found.parts)
     return {
         "by_version": summary.by_version,
         "by_cpu": {str(cpu): counts for cpu, counts in sorted(summary.by_cpu.items())},
         "by_function": dict(sorted(summary.by_function.items())),
         "by_patch_state": dict(sorted(summary.by_patch_state.items())),
-        "cost": _costs(cost(run).groups),
+        "cost": costs,
         "stages": stage_facts(run),
+        "breakdown": {kind: _breakdown(found) for kind, found in breakdown(run).items()},
         "audit": _audit_facts(audit(run, limit=FINDINGS)),
     }
 
@@ -112,6 +141,23 @@ def _costs(groups: Mapping[str, CallCost]) -> dict[str, CostFacts]:
             "insns_p99": costs.insns.p99,
         }
         for group, costs in groups.items()
+    }
+
+
+def _breakdown(found: Breakdown) -> BreakdownFacts:
+    return {
+        "calls": found.calls,
+        "median": found.cycles.median,
+        "p99": found.cycles.p99,
+        "total": sum(part.total for part in found.parts.values()),
+        "parts": _parts(found.parts),
+    }
+
+
+def _parts(parts: Mapping[str, Part]) -> dict[str, PartFacts]:
+    return {
+        name: {"median": part.spread.median, "p99": part.spread.p99, "total": part.total}
+        for name, part in parts.items()
     }
 
 

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from emu.analysis.audit import Audit
+from emu.analysis.breakdown import Breakdown
 from emu.analysis.cost import GROUPS, CallCost, CostReport
 from emu.analysis.report import CostFacts
 from emu.analysis.summary import Summary
@@ -71,6 +72,24 @@ def stages_table(stages: Mapping[str, Mapping[str, Mapping[str, CostFacts]]]) ->
     return table
 
 
+def breakdown_table(kinds: Mapping[str, Breakdown], title: str) -> Table:
+    """Return what the cycles of calls went into, a line per kind of call: medians, then means.
+
+    Args:
+        kinds: of `breakdown`.
+        title: what to say above it: of which CPU.
+    """
+    parts = list(next(iter(kinds.values())).parts) if kinds else []
+    table = _table(f"{title}: cycles per call, median and (mean) of each part", ["call", "calls", "whole", *parts])
+    for kind, found in kinds.items():
+        total = sum(part.total for part in found.parts.values())
+        cells = [(found.cycles.median, total)]
+        cells += [(part.spread.median, part.total) for part in found.parts.values()]
+        texts = [f"{_count(median)} ({total / found.calls:.1f})" for median, total in cells]
+        table.add_row(_KIND_TITLES[kind], _count(found.calls), *texts)
+    return table
+
+
 def audit_table(audit: Audit) -> Table:
     """Return the calls that broke a rule: without any, a table of no rows."""
     broken = sum(audit.counts.values())
@@ -128,6 +147,10 @@ def printable(text: str) -> str:
 
 
 _GROUP_TITLES = {"unpatched": "site off", "traced": "traced", "patched": "patched"}
+
+_KIND_TITLES = {
+    "plain": "plain call", "traced": "traced", "patched": "patched", "transition": "in transition", "nop": "nop",
+}  # fmt: skip
 
 _COST_COLUMNS = (
     "calls", "cycles", "p90", "p99", "max", "entry", "p90", "p99", "max", "insns", "p90", "p99", "max",

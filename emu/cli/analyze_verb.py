@@ -54,6 +54,8 @@ def command(run: str, as_json: bool) -> int:
 def _tables(run: Run, found: Audit) -> Iterator[Table]:
     from emu.analysis import (
         audit_table,
+        breakdown,
+        breakdown_table,
         cost,
         cost_tables,
         stage_facts,
@@ -66,6 +68,8 @@ def _tables(run: Run, found: Audit) -> Iterator[Table]:
     yield from (table for table in cost_tables(cost(run)) if table.row_count)
     if (stages := stages_table(stage_facts(run))).row_count:
         yield stages
+    if kinds := breakdown(run):
+        yield breakdown_table(kinds, f"{run.meta['arch']} on {run.meta['timing']}")
     if not found.passed:
         yield audit_table(found)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from emu.analysis import audited, printable, stages_table, table_of, text_of
+from emu.analysis import audited, breakdown, breakdown_table, printable, stages_table, table_of, text_of
 from emu.lab.defects import DEFECTS
 from emu.units import counted
 
@@ -22,7 +22,11 @@ _FINDINGS_SHOWN = 3
 def print_outcome(outcome: Outcome) -> None:
     """Print a finished scenario: what ran, versions by CPU, costs, sites, log, digest, and anything wrong."""
     _print_lines(*_headline(outcome), "")
-    tables = (_versions(outcome), stages_table(outcome.facts["stages"]), _sites(outcome))
+    meta = outcome.run.meta
+    tables = (
+        _versions(outcome), stages_table(outcome.facts["stages"]),
+        breakdown_table(breakdown(outcome.run), f"{meta['arch']} on {meta['timing']}"), _sites(outcome),
+    )  # fmt: skip
     print_tables([table for table in tables if table.row_count])
     where = str(outcome.out) if outcome.out is not None else "not kept (--out DIR keeps it)"
     _print_lines(
@@ -57,10 +61,11 @@ def _print_lines(*lines: str) -> None:
 
 def _headline(outcome: Outcome) -> tuple[str, str]:
     meta, scenario = outcome.run.meta, outcome.scenario
+    timing = "" if meta["timing"] == "off" else f"timing {meta['timing']}, "
     flaw = f"; defect {scenario.defect}: {DEFECTS[scenario.defect].what}" if scenario.defect else ""
     return (
         f"{scenario.name}: {' '.join(scenario.description.split()) or scenario.image}{flaw}",
-        f"{meta['arch']}, {counted(meta['cpus'], 'CPU')}, {meta['mode']} mode, schedule {meta['schedule']}, "
+        f"{meta['arch']}, {counted(meta['cpus'], 'CPU')}, {meta['mode']} mode, {timing}schedule {meta['schedule']}, "
         f"seed {meta['seed']}: {counted(meta['calls'], 'call')}, {meta['instructions']:_} instructions",
     )
 
