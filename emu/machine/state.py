@@ -132,14 +132,14 @@ CPU_VIEWS = 38  # host address, VIEW_WORDS int64 (Ordering.ARM64, or TSO on arm6
 CPU_COHERENCE = 39  # host address, COHERENCE_SLOTS int64
 CPU_FORWARDS = 41  # host address, (COHERENCE_SLOTS, FORWARD_WORDS) int64
 CPU_LATE_PC = 40  # instruction whose store landed in memory that had been freed meanwhile
-CPU_TIME = 41  # host address of its cycle model; 0 = timing is off
-CPU_ROWS_AT = 42  # host address, int32 per text byte: 1 + row of the instruction it fetches there, 0 = not known
-CPU_ROW = 43  # that of the instruction under way
-CPU_LOADED = 44  # address of its first read, -1 = none
-CPU_STORED = 45  # address of its first write, -1 = none
-CPU_HORIZON = 46  # clock beyond which its turn ends (Schedule.LEAST_CLOCK, timed)
-CPU_UNCOVERED = 47  # instruction that it has executed without a row, 0 = none
-CPU_ARRIVALS = 48  # 3 words: clock at which a pending IRQ_SYNC, IRQ_TIMER, IRQ_RESCHEDULE has arrived
+CPU_TIME = 50  # host address of its cycle model; 0 = timing is off
+CPU_ROWS_AT = 51  # host address, int32 per text byte: 1 + row of the instruction it fetches there, 0 = not known
+CPU_ROW = 52  # that of the instruction under way
+CPU_LOADED = 53  # address of its first read, -1 = none
+CPU_STORED = 54  # address of its first write, -1 = none
+CPU_HORIZON = 55  # clock beyond which its turn ends (Schedule.LEAST_CLOCK, timed)
+CPU_UNCOVERED = 56  # instruction that it has executed without a row, 0 = none
+CPU_ARRIVALS = 57  # 3 words: clock at which a pending IRQ_SYNC, IRQ_TIMER, IRQ_RESCHEDULE has arrived
 CPU_WORDS = 64
 
 LATE_STORE = 1000
