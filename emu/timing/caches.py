@@ -28,6 +28,7 @@ from emu.timing.layout import (
     SH_DIRECTORY,
     SH_DIRECTORY_AT,
     SH_LLC_AT,
+    T_CLOCK,
     T_CPUS,
     T_INDEX,
     T_L1_TLB_AT,
@@ -110,6 +111,15 @@ def reach(cpu: Words, shared: Words, address: int, store: bool) -> int:
 
 
 @jit
+def queue_for(cpu: Words, shared: Words, at: int, cycles: int) -> int:
+    """Return how long it takes to get a line for writing: behind the other CPUs that are getting it."""
+    now = cpu[T_CLOCK]
+    wait = min(max(shared[at + 3] - now, 0), cpu[T_CPUS] * cpu[P_LINE_TRANSFER])
+    shared[at + 3] = now + wait + cycles
+    return wait + cycles
+
+
+@jit
 def own(cpu: Words, shared: Words, line: int, store: bool) -> int:
     """Note an access in the directory; return what it costs that other CPUs have the line."""
     me = cpu[T_INDEX]
@@ -119,6 +129,7 @@ def own(cpu: Words, shared: Words, line: int, store: bool) -> int:
         shared[at] = line + 1
         shared[at + 1] = me + 1 if store else 0
         shared[at + 2] = bit
+        shared[at + 3] = 0
         return 0
     owner, sharers = shared[at + 1], shared[at + 2]
     if store:
@@ -129,8 +140,8 @@ def own(cpu: Words, shared: Words, line: int, store: bool) -> int:
             return 0
         if owner != me + 1 and owner != 0 and sharers & bit == 0:
             cpu[T_LINE_TRANSFERS] += 1
-            return cpu[P_LINE_TRANSFER]
-        return cpu[P_LINE_UPGRADE]
+            return queue_for(cpu, shared, at, cpu[P_LINE_TRANSFER])
+        return queue_for(cpu, shared, at, cpu[P_LINE_UPGRADE])
     shared[at + 2] = sharers | bit
     if sharers & bit or owner == me + 1 or owner == 0:
         return 0

@@ -406,6 +406,11 @@ def step(
         cpu[T_LOCK_DONE] = complete
         cpu[T_LOAD_BARRIER] = max(cpu[T_LOAD_BARRIER], lock_start + cpu[P_LOAD_AFTER_LOCK])
 
+    if stores and flags & F_STORE_DATA_ONLY and rows[at + R_DEST0] != NONE:
+        owning = reach(cpu, shared, store, True)  # a store-exclusive: it tells whether the line was kept
+        if owning:
+            complete += owning
+            cpu[T_LOAD_BARRIER] = max(cpu[T_LOAD_BARRIER], complete)  # the line is not read while it moves
     for slot in range(4):
         register = rows[at + R_DEST0 + slot]
         if register == NONE:
