@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emu.arch import PORTS, Port
-from tests.conformance.setups import EXACT_SETUPS, MODULE_SETUPS, SETUPS, Setup
+from tests.conformance.setups import EXACT_SETUPS, MODULE_SETUPS, SETUPS, TIMED_SETUPS, Setup
 
 
 @pytest.fixture(params=PORTS.values(), ids=list(PORTS))
@@ -31,6 +31,12 @@ def setup(request: pytest.FixtureRequest) -> Setup:
 @pytest.fixture(params=EXACT_SETUPS, ids=str)
 def exact_setup(request: pytest.FixtureRequest) -> Setup:
     """Every port and way of tracing, in exact mode."""
+    return _setup(request)
+
+
+@pytest.fixture(params=TIMED_SETUPS, ids=str)
+def timed_setup(request: pytest.FixtureRequest) -> Setup:
+    """Every port and way of tracing, in exact mode with a cycle model."""
     return _setup(request)
 
 

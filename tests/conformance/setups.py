@@ -5,9 +5,10 @@ Nothing here names a port: which variants there are, its data say.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emu.arch import PORTS, Port
+from emu.timing import cpu_model_names, load_cpu_model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,9 +19,11 @@ class Setup:
     mode: str
     call_ops: bool = False
     far_modules: bool = False
+    timing: str = "off"
 
     def __str__(self) -> str:
         extras = [name for name, on in (("call_ops", self.call_ops), ("far", self.far_modules)) if on]
+        extras += [] if self.timing == "off" else [self.timing]
         return "-".join([self.port.name, *extras, self.mode])
 
 
@@ -38,4 +41,11 @@ def setups_of(port: Port, *, modes: tuple[str, ...] = ("fast", "exact"), far: bo
 
 SETUPS = [setup for port in PORTS.values() for setup in setups_of(port)]
 EXACT_SETUPS = [setup for port in PORTS.values() for setup in setups_of(port, modes=("exact",))]
+_MODELS = {load_cpu_model(name).arch: name for name in cpu_model_names()}
+TIMED_SETUPS = [
+    replace(setup, timing=_MODELS[setup.port.name])
+    for setup in EXACT_SETUPS
+    if setup.port.name in _MODELS
+]
+"""Each port and way of tracing with a cycle model: whatever the clocks, a kernel does the same."""
 MODULE_SETUPS = [setup for port in PORTS.values() for setup in setups_of(port, far=True)]
