@@ -1,10 +1,11 @@
 """What does a traced call cost on arm64 as tracers are added, next to what was published for hardware?
 
-Published: Linux commit baaf553d3bc3 ("arm64: Implement HAVE_DYNAMIC_FTRACE_WITH_CALL_OPS"), overhead in ns of an
-empty function called in a loop, measured on one machine with samples/ftrace/ftrace-ops.c: each tracer is an ftrace_ops
-of its own whose function does nothing; relevant ones are on the function called, irrelevant ones on another.
-Here: the same loop, functions and ops on one CPU of one CPU model. Cycles have no nanoseconds, so what is compared
-are quotients to one relevant and one irrelevant tracer without CALL_OPS. Nothing was fitted to these numbers.
+Published: Linux commit baaf553d3bc3 ("arm64: Implement HAVE_DYNAMIC_FTRACE_WITH_CALL_OPS"), overhead in ns
+of an empty function called in a loop, measured on one machine with samples/ftrace/ftrace-ops.c: each
+tracer is an ftrace_ops of its own whose function does nothing; relevant ones are on the function called,
+irrelevant ones on another. Here: the same loop, functions and ops on one CPU of one CPU model. Cycles
+have no nanoseconds, so what is compared are quotients to one relevant and one irrelevant tracer without
+CALL_OPS. Nothing was fitted to these numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from benchmarks.harness import Result, Table, Target, main, spread
+from benchmarks.harness import Result, Table, Target, main
 from emu.build.asm.assembler import Unit
 from emu.build.contents import Call
 from emu.ftrace import OpsFlags
@@ -70,7 +71,9 @@ call_tracee:
 """
 
 
-def cycles_per_call(call_ops: bool, relevant: int, irrelevant: int, *, model: str = MODEL, calls: int = 1_500) -> float:
+def cycles_per_call(
+    call_ops: bool, relevant: int, irrelevant: int, *, model: str = MODEL, calls: int = 1_500
+) -> float:
     """Return the cycles from one call of the traced function to the next, median."""
     machine = Machine(
         arch="arm64", cpus=1, workers=1, users=0, timing=model, call_ops=call_ops, tick=50_000, seed=1
@@ -120,18 +123,35 @@ def measure(quick: bool) -> Result:
         ours, theirs = found[key] / found[_BASE], ns / PUBLISHED[_BASE]
         error = ours / theirs - 1
         what = f"{'CALL_OPS' if key[0] else 'no CALL_OPS'}, {key[1]} relevant, {key[2]} irrelevant"
-        rows.append((what, f"{ns:,.1f}", f"{found[key]:,.1f}", f"{theirs:.3f}", f"{ours:.3f}", f"{100 * error:+.0f} %"))
-        data.append({"call_ops": key[0], "relevant": key[1], "irrelevant": key[2], "cycles": found[key], "ns": ns})
+        rows.append(
+            (
+                what,
+                f"{ns:,.1f}",
+                f"{found[key]:,.1f}",
+                f"{theirs:.3f}",
+                f"{ours:.3f}",
+                f"{100 * error:+.0f} %",
+            )
+        )
+        data.append(
+            {"call_ops": key[0], "relevant": key[1], "irrelevant": key[2], "cycles": found[key], "ns": ns}
+        )
         if key != _BASE:
             targets.append(
-                Target(wanted=f"{what}: quotient within 25 % of the published", found=f"{100 * error:+.0f} %", met=abs(error) <= 0.25)
+                Target(
+                    wanted=f"{what}: quotient within 25 % of the published",
+                    found=f"{100 * error:+.0f} %",
+                    met=abs(error) <= 0.25,
+                )
             )
     table = Table(
         title=f"Overhead of a traced call, {MODEL}; untraced {untraced:.1f} cycles, published {UNTRACED} ns",
         columns=("tracers", "published, ns", "here, cycles", "published quotient", "here", "off by"),
         rows=tuple(rows),
     )
-    return Result(tables=(table,), data={"model": MODEL, "untraced": untraced, "rows": data}, targets=tuple(targets))
+    return Result(
+        tables=(table,), data={"model": MODEL, "untraced": untraced, "rows": data}, targets=tuple(targets)
+    )
 
 
 if __name__ == "__main__":

@@ -65,8 +65,9 @@ def _headline(outcome: Outcome) -> tuple[str, str]:
     flaw = f"; defect {scenario.defect}: {DEFECTS[scenario.defect].what}" if scenario.defect else ""
     return (
         f"{scenario.name}: {' '.join(scenario.description.split()) or scenario.image}{flaw}",
-        f"{meta['arch']}, {counted(meta['cpus'], 'CPU')}, {meta['mode']} mode, {timing}schedule {meta['schedule']}, "
-        f"seed {meta['seed']}: {counted(meta['calls'], 'call')}, {meta['instructions']:_} instructions",
+        f"{meta['arch']}, {counted(meta['cpus'], 'CPU')}, {meta['mode']} mode, {timing}"
+        f"schedule {meta['schedule']}, seed {meta['seed']}: "
+        f"{counted(meta['calls'], 'call')}, {meta['instructions']:_} instructions",
     )
 
 

@@ -42,7 +42,7 @@ _TRAMPOLINES = {
     "ftrace_regs_caller_ops": "ftrace_regs_caller_ops_return",
     "mcount_caller": "mcount_caller_return",
 }
-"""Trampolines, and the label on the instruction behind the call of the handler, or on a call that is poked."""
+"""Trampolines, and the label behind the call of the handler, or on that call where it is poked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +223,7 @@ class Kernel:
         )
 
     def classify_trampoline(self, address: int, size: int, template: int) -> None:
-        """Tell what saves and what restores in the trampoline at ``address``, a copy of the one at ``template``."""
+        """Tell what saves and what restores in the trampoline at ``address``, a copy of ``template``."""
         symbols, tables = self.image.symbols, self.engine.tables
         name = next(name for name in _TRAMPOLINES if name in symbols and symbols[name].address == template)
         label = symbols[_TRAMPOLINES[name]].address
@@ -246,7 +246,7 @@ class Kernel:
         tables.set_region(function, body, s.PART_SITE)
 
     def watch_version(self, function: int, patch: int, size: int) -> None:
-        """Record landings on the replacement at ``function``, of ``size`` bytes, as versions of patch ``patch``."""
+        """Record landings on the replacement at ``function``, of ``size`` bytes, as those of ``patch``."""
         self.engine.tables.set_probe(function, ProbeKind.VERSION, patch, end=function + size)
 
     def watch_trampoline(self, address: int) -> None:

@@ -12,8 +12,8 @@ _STORES = frozenset({OpKind.STORE, OpKind.TEXT_STORE, OpKind.ATOMIC_ADD, OpKind.
 def spend_time(engine: Engine, cpu: int, operation: Operation) -> None:
     """Let ``cpu`` take the time of an operation, and other CPUs lose the lines that it stores to.
 
-    A port's ``operations`` say which instruction each is. Allocation, logging and callbacks are Python's and take none;
-    waiting and calls take what the guest executes meanwhile.
+    A port's ``operations`` say which instruction each is. Allocation, logging and callbacks are Python's and
+    take none; waiting and calls take what the guest executes meanwhile.
     """
     clocks = engine.clocks
     if clocks is None:

@@ -60,11 +60,11 @@ class Machine:
         spare_tasks: room for tasks that are started later, see `spawn`.
         flavour: which Linux livepatch behaves like, a key of `emu.livepatch.flavour.FLAVOURS`.
         seed: of everything that is drawn; same arguments and seed, same trace.
-        mode: ``"fast"`` or ``"exact"`` (a switch at any instruction); None: ``"exact"`` with a cycle model, else
-            ``"fast"``.
+        mode: ``"fast"`` or ``"exact"`` (a switch at any instruction); None: ``"exact"`` with a cycle model,
+            else ``"fast"``.
         timing: CPU model that tells how long instructions take, one of the port's; ``"off"``: one cycle each.
-        schedule: ``"quantum"``, ``"least-clock"``, ``"random"`` or ``"round-robin"``; exact mode takes all. None:
-            ``"quantum"`` in fast mode, ``"least-clock"`` with a cycle model, else ``"random"``.
+        schedule: ``"quantum"``, ``"least-clock"``, ``"random"`` or ``"round-robin"``; exact mode takes all.
+            None: ``"quantum"`` in fast mode, ``"least-clock"`` with a cycle model, else ``"random"``.
         fetch: when a text poke reaches other CPUs before they synchronise: ``"random"``, ``"stale"``,
             ``"eager"``, ``"head"``, ``"tail"``.
         ordering: which outcomes of loads and stores there can be: ``"sc"``, ``"tso"``, ``"arm64"``; None: the

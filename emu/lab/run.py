@@ -191,8 +191,9 @@ def machine_of(scenario: Scenario, out: Path | None) -> Machine:
     manifest = load_manifest(scenario.image).extended(scenario.modules, scenario.patches)
     return Machine(
         manifest, arch=scenario.arch, cpus=scenario.cpus, workers=scenario.workers,
-        users=scenario.users, seed=scenario.seed, mode=scenario.mode, timing=scenario.timing, schedule=scenario.schedule,
-        fetch=scenario.fetch, ordering=scenario.memory_ordering, quantum=scenario.quantum, tick=scenario.tick,
+        users=scenario.users, seed=scenario.seed, mode=scenario.mode, timing=scenario.timing,
+        schedule=scenario.schedule, fetch=scenario.fetch, ordering=scenario.memory_ordering,
+        quantum=scenario.quantum, tick=scenario.tick,
         call_ops=scenario.call_ops, far_modules=scenario.far_modules, spare_tasks=scenario.slots,
         tickless=scenario.tickless, patience=scenario.patience, defect=scenario.defect, out=out,
     )  # fmt: skip

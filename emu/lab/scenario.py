@@ -54,6 +54,7 @@ ORDERINGS = {ordering.name.lower(): ordering for ordering in Ordering}
 OFF = "off"
 """``timing`` of a scenario without a cycle model."""
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """A machine, its work and what happens to it; the fields are the TOML keys.
@@ -274,7 +275,9 @@ def _check_timing(scenario: Scenario, origin: str) -> None:
         problem = f"{scenario.timing!r} is no {scenario.arch} CPU; it can be {', '.join([OFF, *own])}"
         raise ScenarioError(origin, "timing", problem)
     if scenario.mode == "fast":
-        problem = f"{scenario.timing!r} needs every instruction, so mode exact; leave mode out, or timing {OFF!r}"
+        problem = (
+            f"{scenario.timing!r} needs every instruction, so mode exact; leave mode out, or timing {OFF!r}"
+        )
         raise ScenarioError(origin, "timing", problem)
 
 

@@ -66,7 +66,7 @@ class CycleClocks:
         """Find the rows of the instructions from a CPU's PC on, for every CPU that fetches the same there.
 
         Raises:
-            UncoveredInstructionError: the CPU has executed an instruction that the model can't tell the cycles of.
+            UncoveredInstructionError: the CPU has executed what the model can't tell the cycles of.
         """
         block = self._engine.blocks[cpu]
         uncovered = int(block[s.CPU_UNCOVERED])
@@ -99,7 +99,7 @@ class CycleClocks:
         return code[: found[0][1]] if found else code
 
     def run_as(self, cpu: int, code: bytes, *, load: int = NONE, store: int = NONE) -> None:
-        """Let a CPU take as long as the instruction ``code`` would, which reads and writes at these addresses."""
+        """Let a CPU take as long as the instruction ``code`` with these addresses would."""
         row, pc = self._rows.index(code), int(self._engine.blocks[cpu, s.CPU_PC])
         self._engine.ctl[s.CTL_TIME_ROWS] = self._rows.array.ctypes.data
         own = self._own(cpu)

@@ -87,7 +87,7 @@ class Engine:
         quantum: mean instructions of a turn.
         tick: cycles between timer interrupts on each CPU, 0 = none.
         ordering: which outcomes of loads and stores a run can show; one of the port's.
-        cpu_model: what tells how long instructions take, one of the port's; exact mode only. None: one cycle each.
+        cpu_model: what tells how long instructions take, one of the port's; exact mode only. None: a cycle.
 
     Under an ordering that must look at every instruction (all but SC, on arm64) a machine that is not exact
     runs its turns instruction by instruction.

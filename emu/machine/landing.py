@@ -6,6 +6,7 @@ mode call the same function here, so they record the same trace.
 
 from __future__ import annotations
 
+from emu.compiled import jit
 from emu.machine.access import (
     clock,
     load_word,
@@ -15,7 +16,6 @@ from emu.machine.access import (
     text_offset,
     write_register,
 )
-from emu.compiled import jit
 from emu.machine.frames import dispatch_call, enter_call, return_from_calls, set_extent, set_top
 from emu.machine.native import Words, halves, words
 from emu.machine.state import (

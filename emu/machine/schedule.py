@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from emu.machine.access import clock, random_word, tell_time, text_offset
 from emu.compiled import inline_jit, jit
+from emu.machine.access import clock, random_word, tell_time, text_offset
 from emu.machine.native import Words, halves, words
 from emu.machine.state import (
     CPU_ARRIVALS,
@@ -126,7 +126,8 @@ def next_of_round(ctl: Words) -> int:
 
     A round runs every CPU once that stands at the least clock of all; so CPUs stay within one instruction of
     each other, at a cost per instruction that does not grow with their number. With a cycle model it
-    runs every CPU up to ``CTL_LEAD`` cycles beyond the least clock, or, if only one stands there, to the next one's.
+    runs every CPU up to ``CTL_LEAD`` cycles beyond the least clock, or, if one stands there alone, to the
+    next one's.
     """
     while True:
         for i in range(ctl[CTL_ROUND] + 1, ctl[CTL_CPUS]):

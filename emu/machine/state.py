@@ -133,7 +133,9 @@ CPU_COHERENCE = 39  # host address, COHERENCE_SLOTS int64
 CPU_FORWARDS = 41  # host address, (COHERENCE_SLOTS, FORWARD_WORDS) int64
 CPU_LATE_PC = 40  # instruction whose store landed in memory that had been freed meanwhile
 CPU_TIME = 50  # host address of its cycle model; 0 = timing is off
-CPU_ROWS_AT = 51  # host address, int32 per text byte: 1 + row of the instruction it fetches there, 0 = not known
+CPU_ROWS_AT = (
+    51  # host address, int32 per text byte: 1 + row of the instruction it fetches there, 0 = not known
+)
 CPU_ROW = 52  # that of the instruction under way
 CPU_LOADED = 53  # address of its first read, -1 = none
 CPU_STORED = 54  # address of its first write, -1 = none

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from emu.machine.access import record_event
 from emu.compiled import inline_jit, jit
+from emu.machine.access import record_event
 from emu.machine.native import Words, halves, octets, words
 from emu.machine.state import (
     COHERENCE_SLOTS,

@@ -42,7 +42,7 @@ class TextTables:
         fences: int32, shape ``(TEXT_SIZE + 1,)``: fences that start before a byte, if looked for.
         probe: int32, shape ``(TEXT_SIZE,)``: row in `probes`, 0 = none.
         probes: int64, shape ``(n, PROBE_WORDS)``.
-        regions: uint8, shape ``(TEXT_SIZE,)``: 1 + ``PART_*`` of the part of a call that runs there, 0 = it depends.
+        regions: uint8, shape ``(TEXT_SIZE,)``: 1 + ``PART_*`` of what runs there, 0 = it depends.
     """
 
     def __init__(self, port: Port, *, fences: bool = False) -> None:

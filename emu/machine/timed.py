@@ -170,7 +170,15 @@ def time_instruction(ctl: Words, cpu: Words, pc: int, reached: int) -> None:
     if rows[row * ROW_WORDS + R_DETAIL] == _QUOTIENT_BITS:
         detail = quotient_bits(ctl, cpu, pc)
     cycle = step(
-        model, words(ctl[CTL_TIME_SHARED], 1), rows, row, pc, reached, cpu[CPU_LOADED], cpu[CPU_STORED], detail
+        model,
+        words(ctl[CTL_TIME_SHARED], 1),
+        rows,
+        row,
+        pc,
+        reached,
+        cpu[CPU_LOADED],
+        cpu[CPU_STORED],
+        detail,
     )
     cpu[CPU_LOADED] = _NONE
     cpu[CPU_STORED] = _NONE
@@ -209,13 +217,13 @@ def on_time(kind, block, a, b):  # type: ignore[no-untyped-def]
     cpu[CPU_LOADED] = _NONE
     cpu[CPU_STORED] = _NONE
     set_clock(cpu, model[T_CLOCK], 0)
-    if cpu[CPU_TOP] >= 0 and (kind == TIME_BREAKPOINT or kind == TIME_FAULT):
+    if cpu[CPU_TOP] >= 0 and kind in (TIME_BREAKPOINT, TIME_FAULT):
         attribute(ctl, cpu, a, model[T_CLOCK] - before, 0)
 
 
 @late_callback(BLOCK_HOOK)
 def on_timed_instruction(uc, address, size, user):  # type: ignore[no-untyped-def]
-    """Exact mode with a cycle model: as `hooks.on_instruction`, and the one before goes through the pipeline."""
+    """Exact mode with a cycle model: `hooks.on_instruction`, and the one before goes through the pipeline."""
     cpu = words(to_address(user), CPU_WORDS)
     if cpu[CPU_FRESH]:
         cpu[CPU_FRESH] = 0

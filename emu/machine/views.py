@@ -13,6 +13,7 @@ what it never shows: docs/adr/0006-runtime-memory-ordering.md.
 
 from __future__ import annotations
 
+from emu.compiled import inline_jit, jit
 from emu.machine.a64_roles import (
     ACQUIRE,
     ACQUIRE_PC,
@@ -30,7 +31,6 @@ from emu.machine.a64_roles import (
     roles,
 )  # fmt: skip
 from emu.machine.access import text_offset
-from emu.compiled import inline_jit, jit
 from emu.machine.native import Words, halves, words
 from emu.machine.state import (
     BORROWS_MAX,

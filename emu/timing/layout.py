@@ -70,7 +70,10 @@ CACHES_AT = BTB_AT + BTB  # L1I, L1D, L2, TLBs, as large as the model says
 # --- what CPUs share --------------------------------------------------------------------------------
 SH_POKES = 0  # text pokes so far
 SH_POKED_AT, SH_POKED = 8, 64  # their lines, a ring
-SH_DIRECTORY_AT, SH_DIRECTORY = 128, 1 << 14  # (line + 1, owner + 1, sharers, clock at which it is where it goes) each
+SH_DIRECTORY_AT, SH_DIRECTORY = (
+    128,
+    1 << 14,
+)  # (line + 1, owner + 1, sharers, clock when it arrives) each
 DIRECTORY_WORDS = 4
 SH_LLC_AT = SH_DIRECTORY_AT + SH_DIRECTORY * DIRECTORY_WORDS
 

@@ -198,7 +198,9 @@ PART_COLUMNS: tuple[Column, ...] = (
     Column("handler_cycles", "<u4", "cycles", "in the handlers, and in what they call"),
     Column("walk_cycles", "<u4", "cycles", "in the list function, handlers left out"),
     Column("restore_cycles", "<u4", "cycles", "in the trampoline behind the call of the handler"),
-    Column("mispredict_cycles", "<u4", "cycles", "wherever it was, while a wrong prediction left nothing to do"),
+    Column(
+        "mispredict_cycles", "<u4", "cycles", "wherever it was, while a wrong prediction left nothing to do"
+    ),
     Column("body_cycles", "<u4", "cycles", "in the version that ran, without what it calls"),
     Column("other_cycles", "<u8", "cycles", "the rest: callees, interrupts, other tasks"),
 )
@@ -229,7 +231,7 @@ PARTS = tuple(column.name for column in PART_COLUMNS)
 
 
 def calls_dtype(timing: str) -> np.dtype[np.void]:
-    """Return the dtype of ``calls`` of a run whose meta says ``timing``: with the parts unless that is off."""
+    """Return the dtype of ``calls`` of a run whose meta says ``timing``: with parts unless that is off."""
     return CALLS if timing == "off" else TIMED_CALLS
 
 
@@ -245,8 +247,8 @@ def calls_from_words(words: NDArray[np.uint64]) -> NDArray[np.void]:
 
     Args:
         words: shape ``(n, 16)``, uint64, columns as in `CALL_COLUMNS`; ``patch_state`` is a 64-bit
-            two's complement. Or ``(n, 24)``, those of `PART_COLUMNS` behind them. May be a buffer that is used
-            again: the result is a copy.
+            two's complement. Or ``(n, 24)``, those of `PART_COLUMNS` behind them. May be a buffer that is
+            used again: the result is a copy.
 
     Returns:
         Shape ``(n,)``, dtype `CALLS` or `TIMED_CALLS`.

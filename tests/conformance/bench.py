@@ -49,7 +49,8 @@ class Bench:
         given: dict[str, object] = {"cpus": 2, "tick": 1_500, **options}
         self.setup, self.port = setup, setup.port
         self.machine = Machine(
-            arch=setup.port.name, mode=setup.mode, timing=setup.timing, call_ops=setup.call_ops, far_modules=setup.far_modules,
+            arch=setup.port.name, mode=setup.mode, timing=setup.timing, call_ops=setup.call_ops,
+            far_modules=setup.far_modules,
             **given,  # type: ignore[arg-type]  # each test names what it needs
         )  # fmt: skip
         # also what is rarely called otherwise, so that a few hundred calls are of every function

@@ -43,9 +43,7 @@ SETUPS = [setup for port in PORTS.values() for setup in setups_of(port)]
 EXACT_SETUPS = [setup for port in PORTS.values() for setup in setups_of(port, modes=("exact",))]
 _MODELS = {load_cpu_model(name).arch: name for name in cpu_model_names()}
 TIMED_SETUPS = [
-    replace(setup, timing=_MODELS[setup.port.name])
-    for setup in EXACT_SETUPS
-    if setup.port.name in _MODELS
+    replace(setup, timing=_MODELS[setup.port.name]) for setup in EXACT_SETUPS if setup.port.name in _MODELS
 ]
 """Each port and way of tracing with a cycle model: whatever the clocks, a kernel does the same."""
 MODULE_SETUPS = [setup for port in PORTS.values() for setup in setups_of(port, far=True)]

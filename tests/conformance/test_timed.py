@@ -1,4 +1,4 @@
-"""A kernel whose CPUs have cycle models does what it does without: clocks change the order of things, not what they are."""
+"""A kernel whose CPUs have cycle models does what it does without them."""
 
 from __future__ import annotations
 

@@ -20,11 +20,11 @@ MODELS = {load_cpu_model(name).arch: name for name in reversed(cpu_model_names()
 
 # 1000 times: add 1 to the word that the second argument points at, atomically
 HAMMER = {
-    "x86_64": bytes.fromhex("b9e8030000" "f048ff06" "ffc9" "75f8"),  # mov ecx, 1000; lock inc [rsi]; dec ecx; jnz
+    "x86_64": bytes.fromhex("b9e8030000f048ff06ffc975f8"),  # mov ecx, 1000; lock inc [rsi]; dec ecx; jnz
     "arm64": b"".join(
         word.to_bytes(4, "little")
         for word in (0xD2807D02, 0xC85F7C23, 0x91000463, 0xC8047C23, 0x35FFFFA4, 0xF1000442, 0x54FFFF61)
-    ),  # mov x2, #1000; ldxr x3, [x1]; add x3, x3, #1; stxr w4, x3, [x1]; cbnz w4, -12; subs x2, x2, #1; b.ne -20
+    ),  # mov x2, 1000; ldxr x3, [x1]; add x3, x3, 1; stxr w4, x3, [x1]; cbnz w4, -12; subs x2, x2, 1; bne -20
 }
 POINTER = {"x86_64": "rsi", "arm64": "x1"}
 
@@ -51,7 +51,8 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 
 def completed(run: Run) -> NDArray[np.void]:
-    return run.calls[(run.calls["flags"] & np.uint16(CallFlag.UNFINISHED)) == 0]
+    rows: NDArray[np.void] = run.calls[(run.calls["flags"] & np.uint16(CallFlag.UNFINISHED)) == 0]
+    return rows
 
 
 def named_parts(calls: NDArray[np.void]) -> NDArray[np.uint64]:

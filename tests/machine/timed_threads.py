@@ -26,7 +26,8 @@ def clocks_of(model: str, threads: Sequence[tuple[bytes, dict[str, int]]]) -> li
         schedule=Schedule.LEAST_CLOCK, fetch=Fetch.STALE, seed=1, quantum=1, tick=0, cpu_model=cpu_model,
     )  # fmt: skip
     pieces = [
-        (KERNEL_TEXT.base + _SPACING * at, code + engine_cpu(port).halt) for at, (code, _) in enumerate(threads)
+        (KERNEL_TEXT.base + _SPACING * at, code + engine_cpu(port).halt)
+        for at, (code, _) in enumerate(threads)
     ]
     engine.tables.describe(pieces)
     for cpu, ((address, code), (_, registers)) in enumerate(zip(pieces, threads, strict=True)):
