@@ -66,8 +66,8 @@ def _headline(outcome: Outcome) -> tuple[str, str]:
     return (
         f"{scenario.name}: {' '.join(scenario.description.split()) or scenario.image}{flaw}",
         f"{meta['arch']}, {counted(meta['cpus'], 'CPU')}, {meta['mode']} mode, {timing}"
-        f"schedule {meta['schedule']}, seed {meta['seed']}: "
-        f"{counted(meta['calls'], 'call')}, {meta['instructions']:_} instructions",
+        f"schedule {meta['schedule']}, seed {meta['seed']}: {counted(meta['calls'], 'call')}, "
+        f"{meta['instructions']:_} instructions",
     )
 
 

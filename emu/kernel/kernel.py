@@ -246,7 +246,7 @@ class Kernel:
         tables.set_region(function, body, s.PART_SITE)
 
     def watch_version(self, function: int, patch: int, size: int) -> None:
-        """Record landings on the replacement at ``function``, of ``size`` bytes, as those of ``patch``."""
+        """Record landings on the replacement at ``function``, of ``size`` bytes, as ``patch``'s."""
         self.engine.tables.set_probe(function, ProbeKind.VERSION, patch, end=function + size)
 
     def watch_trampoline(self, address: int) -> None:

@@ -24,7 +24,7 @@ HAMMER = {
     "arm64": b"".join(
         word.to_bytes(4, "little")
         for word in (0xD2807D02, 0xC85F7C23, 0x91000463, 0xC8047C23, 0x35FFFFA4, 0xF1000442, 0x54FFFF61)
-    ),  # mov x2, 1000; ldxr x3, [x1]; add x3, x3, 1; stxr w4, x3, [x1]; cbnz w4, -12; subs x2, x2, 1; bne -20
+    ),  # mov x2, 1000; ldxr x3, [x1]; add x3, x3, 1; stxr w4, x3, [x1]; cbnz w4, -12; subs x2; b.ne -20
 }
 POINTER = {"x86_64": "rsi", "arm64": "x1"}
 
