@@ -161,10 +161,14 @@ class TestParts:
         for name in ("save_cycles", "handler_cycles", "restore_cycles", "body_cycles"):
             assert np.median(patched[name]) > 0, name
 
-    def test_only_a_site_with_two_users_walks_the_list(self, run: Run) -> None:
+    def test_the_list_is_walked_at_sites_with_two_users_and_on_arm64_at_all(self, run: Run) -> None:
         calls = completed(run)
-        walked = calls[calls["walk_cycles"] > 0]
-        assert set(walked["site"].tolist()) == {run.symbols["mini_leaf"].address}
+        hooked = calls[(calls["flags"] & np.uint16(CallFlag.HOOKED)) != 0]
+        walked = set(calls["site"][calls["walk_cycles"] > 0].tolist())
+        if run.meta["arch"] == "x86_64":  # a site with one user calls its own trampoline
+            assert walked == {run.symbols["mini_leaf"].address}
+        else:
+            assert run.symbols["mini_leaf"].address in walked <= set(hooked["site"].tolist())
 
 
 @pytest.mark.parametrize("arch", MODELS)
