@@ -79,7 +79,7 @@ class Klpemu:
 def _prepared(arch: str, cpus: int, mode: str) -> Machine:
     """Return a patched machine whose CPUs all run their worker, which never sleeps."""
     schedule = "least-clock" if mode == "exact" else None
-    machine = Machine(arch=arch, cpus=cpus, workers=1, users=0, mode=mode, schedule=schedule)
+    machine = Machine(arch=arch, cpus=cpus, workers=1, users=0, mode=mode, schedule=schedule, ordering="sc")
     kernel = machine.kernel
     kernel.offer_calls(
         [(call, kernel.image.address(call.fn)) for call in machine.manifest.calls if call.fn != "mini_sleep"]

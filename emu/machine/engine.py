@@ -286,9 +286,9 @@ class Engine:
         ctl[s.CTL_CALL_BUDGET], ctl[s.CTL_INSN_BUDGET], ctl[s.CTL_CYCLE_BUDGET] = calls, instructions, cycles
         while True:
             if ctl[s.CTL_CALLS_DONE] >= calls:
+                late = not self.settle()
                 self.on_flush()
-                self.order.settle()
-                return Stop.CALLS
+                return Stop.FAULT if late else Stop.CALLS
             run_loop(ctl.ctypes.data)
             reason = Stop(int(ctl[s.CTL_STOP_REASON]))
             if reason is Stop.DECODE:

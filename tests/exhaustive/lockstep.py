@@ -72,7 +72,7 @@ class Lockstep:
     ) -> None:
         self.machine = machine = Machine(
             arch=scheme.arch, call_ops=scheme.call_ops, cpus=2, workers=workers, users=0, mode="exact",
-            schedule="round-robin", fetch=fetch, tick=0,
+            schedule="round-robin", fetch=fetch, tick=0, ordering="sc",  # about instruction fetch alone
         )  # fmt: skip
         switch_at_once(machine)
         self.kernel, self.engine = machine.kernel, machine.kernel.engine
