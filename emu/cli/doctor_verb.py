@@ -232,7 +232,7 @@ def _images(port: str) -> str:
 
 
 def _compiled() -> str | Check:
-    from emu.machine.compiled import cache_folder, is_compiled
+    from emu.compiled import cache_folder, is_compiled
 
     folder = cache_folder()
     if folder is None:

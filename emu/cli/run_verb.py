@@ -116,7 +116,7 @@ def _stretched(scenario: Scenario, calls: int) -> Scenario:
 
 
 def _announce_compilation() -> None:
-    from emu.machine.compiled import is_compiled
+    from emu.compiled import is_compiled
 
     if not is_compiled():
         print("klpemu: compiling the engine, once after installation (about 10 s) ...", file=sys.stderr)

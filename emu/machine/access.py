@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from emu.machine.compiled import inline_jit, jit, jit_once
+from emu.compiled import inline_jit, jit, jit_once
 from emu.machine.native import Words, call3, words
 from emu.machine.state import (
     CPU_CLOCK_OFFSET,

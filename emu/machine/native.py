@@ -19,7 +19,7 @@ from numba.core import cgutils
 from numpy.typing import NDArray
 from unicorn.unicorn_py3 import unicorn as binding
 
-from emu.machine.compiled import inline_jit
+from emu.compiled import inline_jit
 
 # An intrinsic's own signature is Numba's protocol; the name beside it has the type that callers see.
 

@@ -22,7 +22,7 @@ VERBS = ("analyze", "disasm", "doctor", "list", "run")
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run in an empty directory, with the engine taken for compiled: that it has to be is said on stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("emu.machine.compiled.is_compiled", lambda: True)
+    monkeypatch.setattr("emu.compiled.is_compiled", lambda: True)
     return tmp_path
 
 
@@ -289,7 +289,7 @@ class TestRunOptions:
     def test_a_mistake_is_told_before_the_engine_is_compiled(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("emu.machine.compiled.is_compiled", lambda: False)
+        monkeypatch.setattr("emu.compiled.is_compiled", lambda: False)
 
         refusal(capsys, "run", "--cpus", "0")
 

@@ -18,14 +18,22 @@ from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SOURCES = ("machine/*.py", "structs.py", "struct_layout.py", "trace/schema.py")
+_SOURCES = (
+    "compiled.py",
+    "machine/*.py",
+    "ordering/*.py",
+    "struct_layout.py",
+    "structs.py",
+    "timing/*.py",
+    "trace/schema.py",
+)
 
 
 @cache
 def cache_folder() -> Path | None:
     """Return where compiled code is kept; None if there is no place, so that it is compiled each time."""
     digest = hashlib.blake2b(_numba_version().encode(), digest_size=8)
-    package = Path(__file__).parent.parent
+    package = Path(__file__).parent
     for pattern in _SOURCES:
         for source in sorted(package.glob(pattern)):
             digest.update(source.read_bytes())

@@ -1,0 +1,218 @@
+"""A64 exclusives and the atomic instructions of FEAT_LSE."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from emu.ordering.code.arm64.alu import assign, deps_of, signed, value_of
+from emu.ordering.code.arm64.memory import address_of, load, store, truncated
+from emu.ordering.code.arm64.operands import Memory, Register, memory, need_register
+from emu.ordering.code.errors import CodeError
+from emu.ordering.code.thread import Dead, Instruction, Result, State, Ways
+from emu.ordering.local_arm64 import NONE, Deps
+
+_EXCLUSIVE = re.compile(r"(LD|ST)(A|L)?X(R|P)(B|H)?$")
+_CAS = re.compile(r"CAS(P?)(A?)(L?)(B|H)?$")
+_OPERATION = re.compile(r"(SWP|LDADD|LDCLR|LDEOR|LDSET|LDSMAX|LDSMIN|LDUMAX|LDUMIN)(A?)(L?)(B|H)?$")
+_NO_RESULT = re.compile(r"ST(ADD|CLR|EOR|SET|SMAX|SMIN|UMAX|UMIN)(L?)(B|H)?$")
+
+_CHANGE: dict[str, Callable[[int, int, int], int]] = {
+    "ADD": lambda old, by, bits: old + by,
+    "CLR": lambda old, by, bits: old & ~by,
+    "EOR": lambda old, by, bits: old ^ by,
+    "SET": lambda old, by, bits: old | by,
+    "SMAX": lambda old, by, bits: max(signed(old, bits), signed(by, bits)),
+    "SMIN": lambda old, by, bits: min(signed(old, bits), signed(by, bits)),
+    "UMAX": lambda old, by, bits: max(old, by),
+    "UMIN": lambda old, by, bits: min(old, by),
+}
+
+
+class Monitor(NamedTuple):
+    """What the last load-exclusive left behind.
+
+    Args:
+        address: read; None after a store-exclusive has succeeded.
+        size: in bytes.
+        read: index of its event among the CPU's.
+        deps: what the address was made from.
+        paired: whether no other exclusive has come since, so that a store-exclusive makes a pair with it.
+    """
+
+    address: int | None
+    size: int
+    read: int
+    deps: Deps
+    paired: bool
+
+
+def _size(suffix: str | None, target: Register) -> int:
+    return {None: target.bits // 8, "B": 1, "H": 2}[suffix]
+
+
+def _load_exclusive(name: str, operands: list[str]) -> Instruction:
+    match = _EXCLUSIVE.match(name)
+    assert match is not None, "the caller has looked"
+    target, where = need_register(operands[0]), memory(operands[1:])
+    size = _size(match[4], target)
+    acquire = match[2] == "A"
+
+    def run(state: State) -> Result:
+        address, deps = address_of(state, where)
+        index = state.order.count
+
+        def loaded(new: State, value: int, made_from: Deps) -> None:
+            assign(new, target, value, made_from)
+            new.monitor = Monitor(address, size, index, deps, True)
+
+        return load(state, address, deps, size, loaded, acquire=acquire)
+
+    return run
+
+
+def _store_exclusive(name: str, operands: list[str]) -> Instruction:
+    match = _EXCLUSIVE.match(name)
+    assert match is not None, "the caller has looked"
+    status, source = need_register(operands[0], 32), need_register(operands[1])
+    where = memory(operands[2:])
+    size = _size(match[4], source)
+    release = match[2] == "L"
+
+    def run(state: State) -> Result:
+        def fail(new: State) -> None:
+            assign(new, status, 1, NONE)
+            if new.monitor is not None:
+                new.monitor = new.monitor._replace(paired=False)
+
+        def succeed(new: State) -> None:
+            monitor = new.monitor
+            value, data = value_of(new, source), deps_of(new, source)
+            address, deps = address_of(new, where)
+            if monitor.address != address:
+                raise Dead
+            choice = monitor.deps.pick | deps.pick
+            # The register of the stored value is not one of the data registers of this instruction in
+            # the model's reference semantics: it makes no data dependency, see docs/ordering.md.
+            partner = monitor.read if monitor.paired else -1
+            store(
+                new, address, deps, value, NONE, size, partner, release=release, choice=choice,
+                inner=data, atomic_read=partner,
+            )  # fmt: skip
+            assign(new, status, 0, Deps(0, choice | data.pick))
+            new.monitor = monitor._replace(address=None, deps=NONE, paired=False)
+
+        monitor = state.monitor
+        if monitor is None or monitor.size != size or monitor.address is None:
+            fail(state)
+            return None
+        return Ways((succeed, fail))
+
+    return run
+
+
+def _swap(name: str, operands: list[str]) -> Instruction:
+    match = _OPERATION.match(name)
+    if match is None:
+        match = _NO_RESULT.match(name)
+        assert match is not None, "the caller has looked"
+        operation, acquire, release, suffix = match[1], False, match[2] == "L", match[3]
+        source, where = need_register(operands[0]), memory(operands[1:])
+        target = Register("", source.bits)
+    else:
+        operation, acquire, release, suffix = match[1].removeprefix("LD"), match[2] == "A", match[3] == "L", match[4]
+        source, target, where = need_register(operands[0]), need_register(operands[1]), memory(operands[2:])
+    size = _size(suffix, source)
+    change = _CHANGE.get(operation)
+    unused = not target.name
+    acquire = acquire and not unused
+
+    def run(state: State) -> Result:
+        address, deps = address_of(state, where)
+        by, data = value_of(state, source), deps_of(state, source)
+        index = state.order.count
+
+        def loaded(new: State, old: int, made_from: Deps) -> None:
+            if change is None:
+                value, inner = by, NONE
+            else:
+                value, inner = change(old, truncated(by, size), 8 * size), made_from
+            store(
+                new, address, deps, value, data, size, index, release=release, inner=inner, atomic_read=index,
+                after_read=index, acquire_release=acquire and release,
+            )  # fmt: skip
+            assign(new, target, old, made_from)
+
+        return load(state, address, deps, size, loaded, acquire=acquire, unused=unused)
+
+    return run
+
+
+def _compare_and_swap(name: str, operands: list[str]) -> Instruction:
+    match = _CAS.match(name)
+    assert match is not None, "the caller has looked"
+    compared, source = need_register(operands[0]), need_register(operands[1])
+    where: Memory = memory(operands[2:])
+    size = _size(match[4], compared)
+    unused = not compared.name
+    acquire, release = match[2] == "A" and not unused, match[3] == "L"
+
+    def run(state: State) -> Result:
+        address, deps = address_of(state, where)
+        index = state.order.count
+        expected, expected_from = truncated(value_of(state, compared), size), deps_of(state, compared)
+
+        def loaded(new: State, old: int, made_from: Deps) -> Result:
+            choice = made_from.pick
+
+            def written(newer: State, value: int, data: Deps, inner: Deps) -> None:
+                store(
+                    newer, address, deps, value, data, size, index, release=release, inner=inner, choice=choice,
+                    data_choice=expected_from.pick, atomic_read=index, acquire_release=acquire and release,
+                )  # fmt: skip
+
+            if old != expected:
+
+                def with_write(newer: State) -> None:
+                    written(newer, old, NONE, made_from)
+                    assign(newer, compared, old, made_from)
+
+                def without_write(newer: State) -> None:
+                    assign(newer, compared, old, made_from)
+
+                return Ways((with_write, without_write))
+
+            def from_memory(newer: State) -> None:
+                written(newer, value_of(newer, source), deps_of(newer, source), NONE)
+                assign(newer, compared, old, made_from)
+
+            def from_register(newer: State) -> None:
+                written(newer, value_of(newer, source), deps_of(newer, source), NONE)
+                pick = expected_from.pick | made_from.pick
+                assign(newer, compared, old, Deps(expected_from.plain, pick))
+
+            return Ways((from_memory, from_register))
+
+        return load(state, address, deps, size, loaded, acquire=acquire, unused=unused)
+
+    return run
+
+
+def compile_atomic(name: str, operands: list[str]) -> Instruction | None:
+    """Return an exclusive or atomic instruction; None if the name is not one."""
+    maker: Callable[[str, list[str]], Instruction]
+    match = _EXCLUSIVE.match(name)
+    if match is not None and match[3] == "R" and (match[1], match[2]) not in (("LD", "L"), ("ST", "A")):
+        maker, need = (_load_exclusive, 2) if match[1] == "LD" else (_store_exclusive, 3)
+    elif _CAS.match(name) and not name.startswith("CASP"):
+        maker, need = _compare_and_swap, 3
+    elif _OPERATION.match(name):
+        maker, need = _swap, 3
+    elif _NO_RESULT.match(name):
+        maker, need = _swap, 2
+    else:
+        return None
+    if len(operands) != need:
+        raise CodeError(f"{name} needs {need} operands")
+    return maker(name, operands)

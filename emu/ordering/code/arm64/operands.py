@@ -1,0 +1,171 @@
+"""Reads operands of A64 assembly."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+from emu.ordering.code.errors import CodeError
+
+MASK32 = 0xFFFFFFFF
+MASK64 = 0xFFFFFFFFFFFFFFFF
+
+_REGISTER = re.compile(r"([XW])(\d+|ZR)|(W?SP)|(LR|FP)", re.IGNORECASE)
+_SHIFT = re.compile(r"(LSL|LSR|ASR|ROR|MSL|[SU]XT[BHWX])(?:\s+#?(\w+))?$", re.IGNORECASE)
+
+
+class Register(NamedTuple):
+    """A general register under one of its two widths.
+
+    Args:
+        name: of the whole register, ``X0`` ... ``X30``, ``SP``; ``""`` is the zero register.
+        bits: 32 or 64.
+    """
+
+    name: str
+    bits: int
+
+    @property
+    def mask(self) -> int:
+        """Return all ones of this width."""
+        return MASK32 if self.bits == 32 else MASK64
+
+
+class Modifier(NamedTuple):
+    """A shift or extension of the operand before it."""
+
+    kind: str
+    amount: int
+
+
+class Memory(NamedTuple):
+    """An address operand.
+
+    Args:
+        base: register.
+        offset: added to it.
+        index: register added to it, if any.
+        modifier: of the index register.
+        writeback: ``""``, ``pre`` or ``post``.
+    """
+
+    base: Register
+    offset: int
+    index: Register | None
+    modifier: Modifier | None
+    writeback: str
+
+
+@cache
+def register(text: str) -> Register | None:
+    """Return a register; None if the text is none.
+
+    >>> register("w3"), register("XZR"), register("foo")
+    (Register(name='X3', bits=32), Register(name='', bits=64), None)
+    """
+    match = _REGISTER.fullmatch(text)
+    if match is None:
+        return None
+    letter, number, stack, alias = match.groups()
+    if stack:
+        return Register("SP", 32 if stack.upper() == "WSP" else 64)
+    if alias:
+        return Register("X30" if alias.upper() == "LR" else "X29", 64)
+    bits = 32 if letter.upper() == "W" else 64
+    if number.upper() == "ZR":
+        return Register("", bits)
+    if int(number) > 30:
+        return None
+    return Register(f"X{int(number)}", bits)
+
+
+def need_register(text: str, bits: int = 0) -> Register:
+    """Return a register; a CodeError if there is none, or one of another width."""
+    found = register(text)
+    if found is None:
+        raise CodeError(f"{text!r} is not a general register")
+    if bits and found.bits != bits:
+        raise CodeError(f"{text!r} is {found.bits} bits wide, {bits} are needed")
+    return found
+
+
+def integer(text: str) -> int | None:
+    """Return a number, with or without ``#``; None if the text is none.
+
+    >>> integer("#0x10"), integer("-3"), integer("x")
+    (16, -3, None)
+    """
+    text = text.removeprefix("#").strip()
+    try:
+        return int(text, 0)
+    except ValueError:
+        return int(text) if text.lstrip("-").isdigit() else None
+
+
+def need_integer(text: str) -> int:
+    """Return a number, or raise a CodeError."""
+    found = integer(text)
+    if found is None:
+        raise CodeError(f"{text!r} is not a number")
+    return found
+
+
+def modifier(text: str) -> Modifier | None:
+    """Return a shift or extension; None if the text is none."""
+    match = _SHIFT.match(text)
+    if match is None:
+        return None
+    amount = 0 if match[2] is None else need_integer(match[2])
+    return Modifier(match[1].upper(), amount)
+
+
+def split_operands(text: str) -> list[str]:
+    """Split at commas outside brackets.
+
+    >>> split_operands("W0, [X1, W2, SXTW], #4")
+    ['W0', '[X1, W2, SXTW]', '#4']
+    """
+    if "[" not in text:
+        return [part.strip() for part in text.split(",")] if text.strip() else []
+    parts, depth, current = [], 0, ""
+    for char in text:
+        depth += (char == "[") - (char == "]")
+        if char == "," and not depth:
+            parts.append(current.strip())
+            current = ""
+        else:
+            current += char
+    parts.append(current.strip())
+    return parts
+
+
+def memory(operands: list[str]) -> Memory:
+    """Return the address that the last operands are, ``[...]`` with an offset after it or not."""
+    text = operands[0]
+    if not text.startswith("["):
+        raise CodeError(f"{text!r} is not an address in brackets")
+    pre = text.endswith("!")
+    inner = text.removesuffix("!")
+    if not inner.endswith("]"):
+        raise CodeError(f"{text!r} is not an address in brackets")
+    parts = [part.strip() for part in inner[1:-1].split(",")]
+    base = need_register(parts[0], 64)
+    if len(operands) > 1:
+        if len(parts) > 1 or pre or len(operands) > 2:
+            raise CodeError(f"{', '.join(operands)!r} is not an address")
+        offset = integer(operands[1])
+        if offset is None:
+            return Memory(base, 0, need_register(operands[1]), None, "post")
+        return Memory(base, offset, None, None, "post")
+    if len(parts) == 1:
+        return Memory(base, 0, None, None, "pre" if pre else "")
+    index = register(parts[1])
+    if index is None:
+        return Memory(base, need_integer(parts[1]), None, None, "pre" if pre else "")
+    extension = None
+    if len(parts) > 2:
+        extension = modifier(parts[2])
+        if extension is None:
+            raise CodeError(f"{parts[2]!r} is not a shift or extension")
+    return Memory(base, 0, index, extension, "")

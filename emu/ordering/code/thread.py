@@ -1,0 +1,224 @@
+"""Runs the instructions of one CPU up to its next read, once per value that the read may return.
+
+A CPU's state is copied where paths part and never changed after that. An instruction is a
+function of the state. It returns None when it is done, a ``Pending`` when it needs a value from
+memory, or ``Ways`` when it can go on in more than one way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple
+
+from emu.ordering.columns import FETCH
+from emu.ordering.tree import Event, Step, Wanted
+
+
+class Pending(NamedTuple):
+    """A read that an instruction makes, and how it goes on.
+
+    Args:
+        event: of the read; its value is filled in later.
+        then: is called with the state and the value.
+    """
+
+    event: Event
+    then: Callable[[Any, Any], Any]
+
+
+class Ways(NamedTuple):
+    """Several ways to go on, none of them decided by a value."""
+
+    ways: Sequence[Callable[[Any], Any]]
+
+
+Result = Pending | Ways | None
+Instruction = Callable[[Any], Result]
+
+
+class Dead(Exception):  # noqa: N818 - not an error: a path that can't happen
+    """The path taken can't happen."""
+
+
+class Code:
+    """The instructions of all CPUs in one text, so that one can execute what stands in another's column.
+
+    Args:
+        instructions: compiled; None where a CPU stops.
+        exposed: indices that some CPU may write.
+        decode: gives what a value means as an instruction at an index.
+        unroll: how often a backward jump is taken.
+    """
+
+    BASE = 0x4000_0000
+    """Address of the first instruction; each takes 4 bytes."""
+
+    __slots__ = ("_restricted", "decode", "exposed", "instructions", "unroll")
+
+    def __init__(
+        self, instructions: list[Instruction | None], exposed: frozenset[int],
+        decode: Callable[[Any, int], Instruction], restricted: Callable[[Any, int], bool], unroll: int,
+    ) -> None:  # fmt: skip
+        self.instructions = instructions
+        self.exposed = exposed
+        self.decode = decode
+        self._restricted = restricted
+        self.unroll = unroll
+
+    def address(self, index: int) -> int:
+        """Return the address of an instruction."""
+        return self.BASE + 4 * index
+
+    def index(self, address: int) -> int | None:
+        """Return which instruction stands at an address; None: no instruction."""
+        offset = address - self.BASE
+        if offset % 4 or not 0 <= offset < 4 * len(self.instructions):
+            return None
+        return offset // 4
+
+    def is_text(self, address: int) -> bool:
+        """Whether an instruction that may be written stands at an address."""
+        return self.index(address) in self.exposed
+
+    def restricts(self, address: int, value: Any) -> bool:
+        """Whether an instruction is not free to be modified while it is executed."""
+        index = self.index(address)
+        return index in self.exposed and index is not None and self._restricted(value, index)
+
+
+class State:
+    """One CPU between two instructions.
+
+    ``order`` places its events; ``registers`` hold unsigned ints of 64 bits; ``deps`` say what
+    they were made from; ``own`` is what this CPU wrote last to each location, and ``texts`` all
+    it wrote to code.
+    """
+
+    __slots__ = (
+        "code", "cut", "deps", "ended", "events", "faults", "handler", "index", "jumps", "monitor", "notes",
+        "order", "own", "registers", "result", "texts",
+    )  # fmt: skip
+
+    def __init__(self, code: Code, order: Any, registers: dict[str, int], index: int, handler: int = -1) -> None:
+        self.code = code
+        self.handler = handler
+        self.order = order
+        self.registers = registers
+        self.deps: dict[str, Any] = {}
+        self.own: dict[Hashable, Any] = {}
+        self.texts: dict[Hashable, tuple[Any, ...]] = {}
+        self.monitor: Any = None
+        self.index = index
+        self.jumps: dict[int, int] = {}
+        self.events: list[Event] = []
+        self.faults: tuple[Any, ...] = ()
+        self.notes: frozenset[str] = frozenset()
+        self.cut = False
+        self.ended = False
+        self.result: Any = None
+
+    def copy(self) -> State:
+        """Return a state that goes on independently, with no events yet."""
+        new = object.__new__(State)
+        new.code = self.code
+        new.handler = self.handler
+        new.order = self.order.copy()
+        new.registers = self.registers.copy()
+        new.deps = self.deps.copy()
+        new.own = self.own.copy()
+        new.texts = self.texts
+        new.monitor = self.monitor
+        new.index = self.index
+        new.jumps = self.jumps
+        new.events = []
+        new.faults = self.faults
+        new.notes = self.notes
+        new.cut = self.cut
+        new.ended = self.ended
+        new.result = None
+        return new
+
+    def wrote(self, event: Event) -> None:
+        """Record a write of this CPU."""
+        self.events.append(event)
+        self.own[event.location] = event.value
+
+    def jump(self, index: int) -> None:
+        """Go on at an instruction; a backward jump too many cuts the path off."""
+        if index < self.index:
+            taken = self.jumps.get(index, 0) + 1
+            self.jumps = {**self.jumps, index: taken}
+            if taken > self.code.unroll:
+                self.cut = True
+                self.ended = True
+                return
+        self.index = index
+
+
+class Thread:
+    """The program of one CPU for `emu.ordering.explore`."""
+
+    def __init__(self, state: State, finish: Callable[[State], Any]) -> None:
+        self._first = state
+        self._finish = finish
+
+    def start(self) -> Step:
+        """Return the first step."""
+        return self._run(self._first.copy(), None)
+
+    def read(self, state: State, value: Hashable) -> Step:
+        """Return the step that begins with the wanted read returning ``value``."""
+        pending: Pending = state.result
+        new = state.copy()
+        event = pending.event
+        new.events.append(event._replace(value=value))
+        try:
+            return self._run(new, pending.then(new, value))
+        except Dead:
+            return Step(events=new.events, state=new, dead=True)
+
+    def way(self, state: State, number: int) -> Step:
+        """Return the step along one of the ways."""
+        ways: Ways = state.result
+        new = state.copy()
+        try:
+            return self._run(new, ways.ways[number](new))
+        except Dead:
+            return Step(events=new.events, state=new, dead=True)
+
+    def _run(self, state: State, result: Result) -> Step:
+        code = state.code
+        exposed = code.exposed
+        instructions = code.instructions
+        while result is None:
+            index = state.index
+            instruction = None if state.ended else instructions[index]
+            if instruction is None:
+                return Step(
+                    events=state.events, state=state, completed=state.order.completed, final=self._finish(state)
+                )
+            state.index = index + 1
+            result = self._fetch(state, index) if index in exposed else instruction(state)
+        state.result = result
+        completed = state.order.completed
+        if isinstance(result, Pending):
+            event = result.event
+            location = event.location
+            if event.kind == FETCH:
+                own = state.texts.get(location, ())
+            else:
+                own = (state.own[location],) if location in state.own else ()
+            return Step(state.events, state, Wanted(location, event.kind, own), 0, completed)
+        return Step(state.events, state, None, len(result.ways), completed)
+
+    @staticmethod
+    def _fetch(state: State, index: int) -> Pending:
+        code = state.code
+        address = code.address(index)
+        placed = state.order.fetch(address)
+
+        def decoded(new: State, value: Any) -> Result:
+            new.events[-1] = new.events[-1]._replace(restricted=code.restricts(address, value))
+            return code.decode(value, index)(new)
+
+        return Pending(Event(FETCH, address, None, placed.local, placed.synced), decoded)

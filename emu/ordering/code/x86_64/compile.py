@@ -1,0 +1,417 @@
+"""Compiles one x86-64 instruction, AT&T operand order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from emu.ordering.code.arm64.operands import MASK64
+from emu.ordering.code.arm64.branches import target_of
+from emu.ordering.code.errors import CodeError, UnsupportedError
+from emu.ordering.code.thread import Instruction, Pending, Result, State
+from emu.ordering.code.x86_64.operands import Immediate, Memory, Operand, Register, operand
+from emu.ordering.columns import READ, SERIALISE, WRITE
+from emu.ordering.tree import Event
+
+FLAGS = "flags"
+"""CF | ZF << 1 | SF << 2 | OF << 3."""
+
+_SIZE = {"b": 1, "w": 2, "l": 4, "q": 8}
+_NAME = re.compile(
+    r"(mov|xchg|add|sub|and|or|xor|inc|dec|neg|not|cmp|test|cmpxchg|xadd|shl|shr|sal|sar|lea)([bwlq])?$"
+)
+_EXTEND = re.compile(r"mov([sz])([bwl])([wlq])$")
+
+_CONDITIONS: dict[str, Callable[[int], bool]] = {
+    "e": lambda f: bool(f & 2), "z": lambda f: bool(f & 2), "ne": lambda f: not f & 2, "nz": lambda f: not f & 2,
+    "c": lambda f: bool(f & 1), "b": lambda f: bool(f & 1), "ae": lambda f: not f & 1, "nb": lambda f: not f & 1,
+    "nc": lambda f: not f & 1, "be": lambda f: bool(f & 3), "na": lambda f: bool(f & 3),
+    "a": lambda f: not f & 3, "nbe": lambda f: not f & 3, "s": lambda f: bool(f & 4), "ns": lambda f: not f & 4,
+    "o": lambda f: bool(f & 8), "no": lambda f: not f & 8,
+    "l": lambda f: (f >> 2 & 1) != (f >> 3 & 1), "nge": lambda f: (f >> 2 & 1) != (f >> 3 & 1),
+    "ge": lambda f: (f >> 2 & 1) == (f >> 3 & 1), "nl": lambda f: (f >> 2 & 1) == (f >> 3 & 1),
+    "le": lambda f: bool(f & 2) or (f >> 2 & 1) != (f >> 3 & 1),
+    "ng": lambda f: bool(f & 2) or (f >> 2 & 1) != (f >> 3 & 1),
+    "g": lambda f: not f & 2 and (f >> 2 & 1) == (f >> 3 & 1),
+    "nle": lambda f: not f & 2 and (f >> 2 & 1) == (f >> 3 & 1),
+}  # fmt: skip
+
+
+def _signed(value: int, size: int) -> int:
+    value &= (1 << 8 * size) - 1
+    return value - (1 << 8 * size) if value >> (8 * size - 1) else value
+
+
+def _sum_flags(wide: int, signed_sum: int, size: int) -> int:
+    bits = 8 * size
+    result = wide & (1 << bits) - 1
+    carry = wide < 0 or wide >> bits
+    return (
+        bool(carry) | (result == 0) << 1 | (result >> (bits - 1)) << 2 | (signed_sum != _signed(result, size)) << 3
+    )
+
+
+def _logic_flags(value: int, size: int) -> int:
+    value &= (1 << 8 * size) - 1
+    return (value == 0) << 1 | (value >> (8 * size - 1)) << 2
+
+
+def _compute(name: str, old: int, by: int, size: int) -> tuple[int, int | None]:
+    """Return the result and the flags (None: unchanged) of a two-operand instruction."""
+    mask = (1 << 8 * size) - 1
+    old, by = old & mask, by & mask
+    if name in ("add", "inc", "xadd"):
+        return (old + by) & mask, _sum_flags(old + by, _signed(old, size) + _signed(by, size), size)
+    if name in ("sub", "dec", "cmp"):
+        return (old - by) & mask, _sum_flags(old - by, _signed(old, size) - _signed(by, size), size)
+    if name == "neg":
+        return -old & mask, _sum_flags(-old, -_signed(old, size), size)
+    if name == "not":
+        return ~old & mask, None
+    if name in ("shl", "sal"):
+        by &= 63 if size == 8 else 31
+        return old << by & mask, _logic_flags(old << by, size) if by else None
+    if name in ("shr", "sar"):
+        by &= 63 if size == 8 else 31
+        result = (old if name == "shr" else _signed(old, size)) >> by & mask
+        return result, _logic_flags(result, size) if by else None
+    result = {"and": old & by, "or": old | by, "xor": old ^ by, "test": old & by, "mov": by}[name]
+    return result, None if name == "mov" else _logic_flags(result, size)
+
+
+def _value(state: State, source: Register | Immediate) -> int:
+    if isinstance(source, Immediate):
+        return source.value & MASK64
+    value = state.registers.get(source.name, 0)
+    if source.high:
+        return value >> 8 & 0xFF
+    return value & (1 << 8 * source.size) - 1
+
+
+def _assign(state: State, target: Register, value: int) -> None:
+    """Write a register: a 32-bit one clears the upper half, a smaller one leaves the rest."""
+    if target.size == 8:
+        state.registers[target.name] = value & MASK64
+    elif target.size == 4:
+        state.registers[target.name] = value & 0xFFFFFFFF
+    else:
+        low = 8 if target.high else 0
+        mask = (1 << 8 * target.size) - 1 << low
+        state.registers[target.name] = state.registers.get(target.name, 0) & ~mask | value << low & mask
+
+
+def _address(state: State, where: Memory) -> int:
+    address = where.offset
+    if where.base is not None:
+        address += _value(state, where.base)
+    if where.index is not None:
+        address += _value(state, where.index) * where.scale
+    return address & MASK64
+
+
+def _load(
+    state: State, address: int, size: int, then: Callable[[State, int], Result], locked: bool = False
+) -> Pending:
+    placed = state.order.read(address, locked=locked)
+
+    def got(new: State, value: int) -> Result:
+        return then(new, value & (1 << 8 * size) - 1)
+
+    return Pending(Event(READ, address, None, placed.local), got)
+
+
+def _store(state: State, address: int, value: int, size: int, *, locked: bool = False, own_read: int = -1) -> None:
+    placed = state.order.write(address, locked=locked, own_read=own_read)
+    value &= (1 << 8 * size) - 1
+    partner = own_read if locked else -1
+    code = state.code
+    state.wrote(Event(WRITE, address, value, placed.local, 0, partner, -1, code.restricts(address, value)))
+    if code.is_text(address):
+        state.texts = {**state.texts, address: (*state.texts.get(address, ()), value)}
+
+
+def _width(suffix: str | None, operands: list[Operand]) -> int:
+    if suffix:
+        return _SIZE[suffix]
+    for one in operands[::-1]:
+        if isinstance(one, Register):
+            return one.size
+    return 4
+
+
+def _sized(one: Operand, size: int) -> Operand:
+    """Return a register at the width of the instruction."""
+    return one._replace(size=size) if isinstance(one, Register) and not one.high and one.size != size else one
+
+
+def _update(name: str, suffix: str | None, operands: list[Operand], locked: bool) -> Instruction:
+    """Compile an instruction that changes its last operand by its first."""
+    size = _width(suffix, operands)
+    operands = [_sized(one, size) for one in operands]
+    if len(operands) == 1:
+        operands = [Immediate(1), *operands]
+    source, target = operands
+    writes = name not in ("cmp", "test")
+    keeps_carry = name in ("inc", "dec")
+    if isinstance(source, Memory) and isinstance(target, Memory):
+        raise CodeError("an instruction has at most one operand in memory")
+    if isinstance(target, Immediate):
+        raise CodeError("a number can't be written to")
+
+    def flagged(state: State, flags: int | None) -> None:
+        if flags is not None:
+            if keeps_carry:
+                flags = flags & ~1 | state.registers.get(FLAGS, 0) & 1
+            state.registers[FLAGS] = flags
+
+    def run(state: State) -> Result:
+        if isinstance(source, Memory):
+            assert isinstance(target, Register), "one operand at most is in memory"
+
+            def loaded(new: State, by: int) -> None:
+                result, flags = _compute(name, 0 if name == "mov" else _value(new, target), by, size)
+                flagged(new, flags)
+                if writes:
+                    _assign(new, target, result)
+
+            return _load(state, _address(state, source), size, loaded)
+        by = _value(state, source)
+        if isinstance(target, Register):
+            result, flags = _compute(name, 0 if name == "mov" else _value(state, target), by, size)
+            flagged(state, flags)
+            if writes:
+                _assign(state, target, result)
+            return None
+        assert isinstance(target, Memory), "numbers are refused above"
+        address = _address(state, target)
+        if name == "mov":
+            _store(state, address, by, size)
+            return None
+        index = state.order.count
+
+        def changed(new: State, old: int) -> None:
+            result, flags = _compute(name, old, by, size)
+            flagged(new, flags)
+            if writes:
+                _store(new, address, result, size, locked=locked, own_read=index)
+
+        return _load(state, address, size, changed, locked)
+
+    return run
+
+
+def _exchange(name: str, suffix: str | None, operands: list[Operand], locked: bool) -> Instruction:
+    """Compile XCHG (always locked, if in memory) and XADD."""
+    size = _width(suffix, operands)
+    first, second = (_sized(one, size) for one in operands)
+    add = name == "xadd"
+    locked = locked or not add
+    if isinstance(first, Memory):
+        first, second = second, first
+    if not isinstance(first, Register) or isinstance(second, Immediate):
+        raise CodeError(f"{name} needs a register and a register or address")
+    register, other = first, second
+
+    def run(state: State) -> Result:
+        if isinstance(other, Register):
+            old, by = _value(state, other), _value(state, register)
+            result, flags = _compute("add", old, by, size) if add else (by, None)
+            if flags is not None:
+                state.registers[FLAGS] = flags
+            _assign(state, register, old)
+            _assign(state, other, result)
+            return None
+        address = _address(state, other)
+        index = state.order.count
+
+        def loaded(new: State, old: int) -> None:
+            by = _value(new, register)
+            result, flags = _compute("add", old, by, size) if add else (by, None)
+            if flags is not None:
+                new.registers[FLAGS] = flags
+            _store(new, address, result, size, locked=locked, own_read=index)
+            _assign(new, register, old)
+
+        return _load(state, address, size, loaded, locked)
+
+    return run
+
+
+def _compare_exchange(suffix: str | None, operands: list[Operand], locked: bool) -> Instruction:
+    """Compile CMPXCHG with the operand in memory on either side: litmus tests put it first, AT&T last."""
+    size = _width(suffix, operands)
+    first, second = (_sized(one, size) for one in operands)
+    if isinstance(second, Memory):
+        first, second = second, first
+    if not isinstance(first, Memory) or not isinstance(second, Register):
+        raise CodeError("cmpxchg needs an address and a register")
+    where, source = first, second
+    accumulator = Register("rax", size)
+
+    def run(state: State) -> Result:
+        address = _address(state, where)
+        index = state.order.count
+
+        def loaded(new: State, old: int) -> None:
+            expected = _value(new, accumulator)
+            new.registers[FLAGS] = _compute("cmp", expected, old, size)[1] or 0
+            if old == expected:
+                _store(new, address, _value(new, source), size, locked=locked, own_read=index)
+            else:
+                _assign(new, accumulator, old)
+
+        return _load(state, address, size, loaded, locked)
+
+    return run
+
+
+def _extend(sign: bool, small: int, large: int, operands: list[Operand]) -> Instruction:
+    source, target = operands
+    if not isinstance(target, Register):
+        raise CodeError("movz and movs write a register")
+    target = target._replace(size=large)
+
+    def put(state: State, value: int) -> None:
+        assert isinstance(target, Register), "checked above"
+        _assign(state, target, _signed(value, small) if sign else value & (1 << 8 * small) - 1)
+
+    def run(state: State) -> Result:
+        if isinstance(source, Memory):
+            return _load(state, _address(state, source), small, put)
+        put(state, _value(state, source))
+        return None
+
+    return run
+
+
+def _load_address(suffix: str | None, operands: list[Operand]) -> Instruction:
+    where, target = operands
+    if not isinstance(where, Memory) or not isinstance(target, Register):
+        raise CodeError("lea needs an address and a register")
+    wide: Any = _sized(target, _width(suffix, operands))
+
+    def run(state: State) -> None:
+        _assign(state, wide, _address(state, where))
+
+    return run
+
+
+def _mfence(state: State) -> None:
+    state.order.fence()
+
+
+def _serialise(state: State) -> None:
+    placed = state.order.serialise()
+    state.events.append(Event(SERIALISE, None, None, placed.local))
+
+
+def _nothing(state: State) -> None:
+    del state
+
+
+def _stop(state: State) -> None:
+    state.ended = True
+
+
+def _trap(state: State) -> None:
+    """Enter the handler with the address behind the INT3 in ``rip``; an exception serialises."""
+    _serialise(state)
+    at = state.index - 1
+    state.faults = (*state.faults, (at, "Breakpoint"))
+    if state.handler < 0:
+        state.ended = True
+        return
+    state.registers["rip"] = state.code.address(state.index)
+    state.index = state.handler
+
+
+def _interrupt_return(state: State) -> None:
+    _serialise(state)
+    to = state.code.index(state.registers.get("rip", 0))
+    if to is None:
+        raise CodeError("iretq goes to no instruction")
+    state.index = to
+
+
+_PLAIN: dict[str, Instruction] = {
+    "mfence": _mfence, "lfence": _nothing, "sfence": _nothing, "nop": _nothing, "endbr64": _nothing,
+    "pause": _nothing, "ret": _stop, "retq": _stop, "cpuid": _serialise, "serialize": _serialise,
+    "int3": _trap, "iretq": _interrupt_return, "hlt": _stop,
+}  # fmt: skip
+
+
+def compile_instruction(
+    text: str, index: int, labels: Mapping[str, int], symbol: Callable[[str], int]
+) -> Instruction:
+    """Return what an instruction does.
+
+    Args:
+        text: the instruction.
+        index: where it stands.
+        labels: of its column, to indices.
+        symbol: gives the address of a symbol.
+    """
+    name, _, rest = text.strip().partition(" ")
+    name = name.lower()
+    locked = name == "lock"
+    if locked:
+        name, _, rest = rest.strip().partition(" ")
+        name = name.lower()
+    if name in _PLAIN and not rest.strip():
+        return _PLAIN[name]
+    if name.startswith(("nop", "clflush", "prefetch", "ret")):
+        return _stop if name.startswith("ret") else _nothing
+    if name.startswith("j"):
+        return _jump(name, rest, index, labels)
+    extension = _EXTEND.match(name)
+    match = _NAME.match(name)
+    if match is None and extension is None:
+        if name.startswith(("movnti", "v", "p", "xbegin", "cmpxchg16b", "cmpxchg8b")):
+            raise UnsupportedError(f"{name} is not modelled")
+        raise CodeError(f"instruction {text!r} is not known")
+    operands = [operand(part, symbol) for part in re.split(r",(?![^(]*\))", rest)]
+    if extension is not None:
+        _need(name, operands, 2)
+        return _extend(extension[1] == "s", _SIZE[extension[2]], _SIZE[extension[3]], operands)
+    assert match is not None, "refused above"
+    base, suffix = match.groups()
+    if base in ("inc", "dec", "neg", "not"):
+        _need(name, operands, 1)
+        return _update(base, suffix, operands, locked)
+    _need(name, operands, 2)
+    if base == "lea":
+        return _load_address(suffix, operands)
+    if base in ("xchg", "xadd"):
+        return _exchange(base, suffix, operands, locked)
+    if base == "cmpxchg":
+        return _compare_exchange(suffix, operands, locked)
+    return _update(base, suffix, operands, locked)
+
+
+def _need(name: str, operands: list[Operand], count: int) -> None:
+    if len(operands) != count:
+        raise CodeError(f"{name} needs {count} operands")
+
+
+def _jump(name: str, rest: str, index: int, labels: Mapping[str, int]) -> Instruction:
+    holds = None if name == "jmp" else _CONDITIONS.get(name[1:])
+    if name != "jmp" and holds is None:
+        raise CodeError(f"instruction {name!r} is not known")
+    to = target_of(rest, index, labels)
+
+    def run(state: State) -> None:
+        if holds is None or holds(state.registers.get(FLAGS, 0)):
+            state.jump(to)
+
+    return run
+
+
+def normal(text: str) -> str:
+    """Return an instruction's text in one spelling.
+
+    >>> normal("JMP  .+8"), normal("INT3")
+    ('jmp .+8', 'int3')
+    """
+    name, _, rest = text.strip().partition(" ")
+    return f"{name.lower()} {rest.replace(' ', '')}".strip()

@@ -1,0 +1,217 @@
+"""Finds every outcome of a few programs that run at the same time under a memory model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emu.ordering.columns import (
+    CMODX,
+    DONE,
+    EXECUTIONS,
+    FLAGS,
+    FULL,
+    HITS,
+    LEAVES,
+    LIMIT,
+    OUTCOME_KEY,
+    PAUSED,
+    PLACED_COLUMNS,
+    STEPS,
+    Table,
+)
+from emu.ordering.guessing import PAIR_COLUMNS
+from emu.ordering.pack import Packed, pack
+from emu.ordering.search import FRAME_COLUMNS, search
+from emu.ordering.tree import Event, Forest, Program, TreeBudgetError
+
+_STEPS = 2_000_000
+"""Decisions between two looks at the clock: about a second."""
+_NO_LIMIT = 2**62
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """Where an event of a witness stands.
+
+    Args:
+        cpu: that does it.
+        event: the event.
+        reads_from: of a read or fetch: number of the witness's event that wrote the value; -1: initial.
+        rank: of a write: place in the coherence order of its location, from 1.
+    """
+
+    cpu: int
+    event: Event
+    reads_from: int
+    rank: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One way in which the programs can end.
+
+    Args:
+        executions: how many executions end so.
+        finals: per CPU what its program returned.
+        memory: last value of each observed location.
+        racing_code: an execution breaks the rules for concurrent modification and execution (CMODX).
+        witness: one execution: its events, CPU after CPU.
+    """
+
+    executions: int
+    finals: tuple[Any, ...]
+    memory: Mapping[Hashable, Any]
+    racing_code: bool
+    witness: tuple[Read, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exploration:
+    """All outcomes, or those found before a budget ran out.
+
+    Args:
+        outcomes: in the order found.
+        executions: allowed ones, in all.
+        complete: whether nothing is missing.
+        steps: decisions tried.
+        stopped_by: ``""``, ``time``, ``executions`` or ``paths``.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    executions: int
+    complete: bool
+    steps: int
+    stopped_by: str
+
+
+def explore(
+    programs: Sequence[Program],
+    initial: Mapping[Hashable, Any],
+    *,
+    rules: int = 0,
+    observed: Sequence[Hashable] = (),
+    unwritten: Any = 0,
+    max_seconds: float | None = None,
+    max_executions: int | None = None,
+    max_nodes: int = 1_000_000,
+    progress: Callable[[int, int], None] | None = None,
+) -> Exploration:
+    """Return every outcome of the programs that the axioms allow.
+
+    Args:
+        programs: one per CPU; they bring the local order of their events, so they decide the model.
+        initial: value of each location that is not ``unwritten`` at first.
+        rules: bits of the model that concern several CPUs, see `emu.ordering.columns`.
+        observed: locations whose last value tells outcomes apart.
+        unwritten: initial value of all other locations.
+        max_seconds: stop after about so long.
+        max_executions: stop after so many allowed executions.
+        max_nodes: give up if the programs' choice trees get larger.
+        progress: is called about once a second with decisions and executions so far.
+    """
+    started = time.monotonic()
+    try:
+        forest = Forest(programs, dict(initial), budget=max_nodes, unwritten=unwritten)
+    except TreeBudgetError:
+        return Exploration(outcomes=(), executions=0, complete=False, steps=0, stopped_by="paths")
+    packed = pack(forest, observed)
+    control = np.zeros(LEAVES + len(programs), np.int64)
+    most = packed.most_events
+    depth = packed.most_decisions + 2
+    words = max(1, (most + 63) // 64)
+    width = OUTCOME_KEY + len(programs) + packed.locations
+    frames = np.zeros((depth + 1, FRAME_COLUMNS), np.int64)
+    placed = np.zeros((most + 1, PLACED_COLUMNS), np.int64)
+    order = np.zeros((packed.locations, most + 1), np.int64)
+    lengths = np.zeros(packed.locations, np.int64)
+    before = np.zeros((depth + 1, most + 1, words), np.uint64)
+    guesses = packed.most_guesses
+    scratch = np.zeros((guesses + 2, most + 1, words), np.uint64)
+    pairs = np.zeros((guesses + 1, PAIR_COLUMNS), np.int64)
+    slots = 64
+    outcomes = np.zeros((slots + 1, width), np.int64)
+    witnesses = np.zeros((slots + 1, 1 + 3 * most), np.int64)
+    limit = _NO_LIMIT if max_executions is None else max_executions
+    while True:
+        why = search(
+            control, rules, _STEPS, limit, packed.events, packed.local, packed.synced, packed.nodes,
+            packed.children, packed.roots, packed.completed, packed.initial, packed.last_writer, packed.observed,
+            frames, placed, order, lengths, before, scratch, pairs, outcomes, witnesses,
+        )  # fmt: skip
+        if why == FULL:
+            outcomes, witnesses = _grown(outcomes, witnesses)
+        elif why == PAUSED:
+            if progress is not None:
+                progress(int(control[STEPS]), int(control[EXECUTIONS]))
+            if max_seconds is not None and time.monotonic() - started > max_seconds:
+                break
+        else:
+            break
+    return Exploration(
+        outcomes=tuple(_outcomes(packed, outcomes, witnesses)),
+        executions=int(control[EXECUTIONS]),
+        complete=why == DONE,
+        steps=int(control[STEPS]),
+        stopped_by={PAUSED: "time", LIMIT: "executions"}.get(why, ""),
+    )
+
+
+def _grown(outcomes: Table, witnesses: Table) -> tuple[Table, Table]:
+    """Return tables with four times the room; keys move to where they are looked for."""
+    slots = 4 * (outcomes.shape[0] - 1)
+    larger = np.zeros((slots + 1, outcomes.shape[1]), np.int64)
+    seen = np.zeros((slots + 1, witnesses.shape[1]), np.int64)
+    for old in np.flatnonzero(outcomes[:-1, HITS]):
+        slot = slot_of(outcomes[old], slots)
+        while larger[slot, HITS]:
+            slot = (slot + 1) % slots
+        larger[slot] = outcomes[old]
+        seen[slot] = witnesses[old]
+    return larger, seen
+
+
+def slot_of(row: Table, slots: int) -> int:
+    """Return where an outcome is looked for first: the hash of `emu.ordering.outcomes`."""
+    digest = 0xCBF29CE484222325
+    for word in row[OUTCOME_KEY:].tolist():
+        digest = ((digest ^ (word & (2**64 - 1))) * 0x100000001B3) & (2**64 - 1)
+    return digest % slots
+
+
+def _outcomes(packed: Packed, outcomes: Table, witnesses: Table) -> list[Outcome]:
+    cpus = len(packed.cpus)
+    result = []
+    for slot in np.flatnonzero(outcomes[:-1, HITS]).tolist():
+        row = outcomes[slot].tolist()
+        finals: list[Any] = [None] * cpus
+        for place, cpu in enumerate(packed.cpus):
+            finals[cpu] = packed.finals[row[OUTCOME_KEY + place]]
+        memory = {
+            packed.location_names[location]: packed.values[value]
+            for location, value in enumerate(row[OUTCOME_KEY + cpus :])
+            if value >= 0
+        }
+        result.append(
+            Outcome(
+                executions=row[HITS],
+                finals=tuple(finals),
+                memory=memory,
+                racing_code=bool(row[FLAGS] & CMODX),
+                witness=_witness(packed, witnesses[slot].tolist()),
+            )
+        )
+    return result
+
+
+def _witness(packed: Packed, words: list[int]) -> tuple[Read, ...]:
+    found = []
+    for event in range(words[0]):
+        row, source, rank = words[1 + 3 * event : 4 + 3 * event]
+        cpu, what = packed.sources[row]
+        found.append(Read(cpu=cpu, event=what, reads_from=source, rank=rank))
+    return tuple(found)

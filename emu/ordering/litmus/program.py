@@ -1,0 +1,315 @@
+"""Puts the columns of a litmus test together: one text, labels, initial registers and memory."""
+
+from __future__ import annotations
+
+import re
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from emu.ordering.code import arm64, x86_64
+from emu.ordering.code.arm64.branches import undefined
+from emu.ordering.code.arm64.operands import register as arm_register
+from emu.ordering.code.errors import CodeError, UnsupportedError
+from emu.ordering.code.thread import Code, Instruction
+from emu.ordering.code.x86_64.operands import register as x86_register
+from emu.ordering.litmus.condition import Condition, Place, read_condition
+from emu.ordering.litmus.errors import LitmusError, UnsupportedTestError
+from emu.ordering.litmus.init import Init, Item, read_init
+from emu.ordering.litmus.source import Source
+from emu.ordering.litmus.values import INT, Names, Type, number
+
+_LABEL = re.compile(r"\s*([A-Za-z_.][\w.]*)\s*:(?!:)\s*")
+_LABEL_VALUE = re.compile(r'(?:label\s*:\s*")?\s*P?(\d+)\s*:\s*(\w+)\s*"?$')
+_INSTRUCTION_VALUE = re.compile(r'instr\s*:\s*"([^"]*)"$')
+_BRANCH = re.compile(r"(.*[\s,])?([A-Za-z_]\w*)$")
+
+
+@dataclass(slots=True)
+class LitmusTest:
+    """A litmus test that is ready to run.
+
+    Args:
+        source: its parts.
+        code: of all columns.
+        starts: per CPU its first instruction.
+        handlers: per CPU its fault handler; -1: none.
+        registers: per CPU the initial ones.
+        memory: initial values by address.
+        names: of symbols, labels, instructions.
+        types: declared.
+        condition: what is asked.
+    """
+
+    source: Source
+    code: Code
+    starts: dict[int, int]
+    handlers: dict[int, int]
+    registers: dict[int, dict[str, int]]
+    memory: dict[int, int]
+    names: Names
+    types: dict[tuple[int, str], Type]
+    condition: Condition
+    texts: list[str] = field(default_factory=list)
+
+    def type_of(self, place: Place) -> Type:
+        """Return the type of a register or location."""
+        return self.types.get((place.cpu, place.name), INT)
+
+    def address_of(self, place: Place) -> int:
+        """Return the address of a location."""
+        base = self.names.symbol(place.name)
+        return base + place.index * self.type_of(place).size if place.index > 0 else base
+
+
+class _Builder:
+    def __init__(self, source: Source, unroll: int) -> None:
+        self.source = source
+        self.unroll = unroll
+        self.arm = source.arch == "AArch64"
+        self.names = Names()
+        self.cells: list[tuple[int, str] | None] = []
+        self.column_of: list[int] = []
+        self.labels: dict[int, dict[str, int]] = {}
+        self.starts: dict[int, int] = {}
+        self.handlers: dict[int, int] = {}
+        self.init: Init
+        self.decoded: dict[tuple[Any, int], Instruction] = {}
+
+    def build(self) -> LitmusTest:
+        source = self.source
+        self._columns()
+        self.init = read_init(source, None if self.arm else {"EFLAGS": "flags"})
+        self._rename()
+        condition = read_condition(source, self._register, self._written)
+        self._declare(condition)
+        exposed = self._exposed()
+        registers: dict[int, dict[str, int]] = {cpu: {} for cpu in self.starts}
+        memory: dict[int, int] = {}
+        for index in exposed:
+            memory[Code.BASE + 4 * index] = self.names.code(self._relative(index))
+        for item in self.init.items:
+            self._initialise(item, registers, memory)
+        code = Code(
+            [self._compile(index) for index in range(len(self.cells))], exposed, self._decode, self._restricted,
+            self.unroll,
+        )  # fmt: skip
+        return LitmusTest(
+            source, code, self.starts, self.handlers, registers, memory, self.names, self.init.types, condition,
+            [cell[1] if cell else "" for cell in self.cells],
+        )  # fmt: skip
+
+    def _columns(self) -> None:
+        """Lay the columns out one behind the other, each with a stop at its end."""
+        source = self.source
+        for column, head in enumerate(source.names):
+            match = re.match(r"P(\d+)(\.F)?", head)
+            assert match is not None, "the reader of the source has looked"
+            cpu = int(match[1])
+            start = len(self.cells)
+            if match[2]:
+                self.handlers[cpu] = start
+            elif cpu in self.starts:
+                raise LitmusError(source.path, 0, f"column P{cpu} is there twice")
+            else:
+                self.starts[cpu] = start
+            labels = self.labels.setdefault(cpu, {})
+            for line, cells in source.rows:
+                text = cells[column]
+                while True:
+                    found = _LABEL.match(text)
+                    if found is None:
+                        break
+                    name = found[1]
+                    if name in labels:
+                        raise LitmusError(source.path, line, f"label {name!r} is there twice in P{cpu}")
+                    labels[name] = len(self.cells)
+                    self.names.labels[cpu, name] = len(self.cells)
+                    text = text[found.end() :]
+                if text.strip():
+                    self.cells.append((line, " ".join(text.split())))
+                    self.column_of.append(cpu)
+            self.cells.append(None)
+            self.column_of.append(cpu)
+        for cpu in self.handlers:
+            if cpu not in self.starts:
+                raise LitmusError(source.path, 0, f"P{cpu}.F handles faults of P{cpu}, which is not there")
+
+    def _register(self, name: str) -> str:
+        """Return the whole register that a name stands for."""
+        if self.arm:
+            found = arm_register(name)
+            if found is not None and found.name:
+                return found.name
+            return name.upper()
+        other = x86_register(name)
+        return other.name if other is not None else name.lower()
+
+    def _rename(self) -> None:
+        for item in self.init.items:
+            if item.cpu >= 0:
+                item.name = self._register(item.name)
+        self.init.types = {
+            (cpu, self._register(name) if cpu >= 0 else name): kind for (cpu, name), kind in self.init.types.items()
+        }
+
+    def _declare(self, condition: Condition) -> None:
+        """Give addresses to all symbols that the test names."""
+        for item in self.init.items:
+            if item.cpu < 0:
+                self.names.symbol(item.name.partition("[")[0])
+            if item.cpu >= 0 and item.cpu not in self.starts:
+                raise LitmusError(self.source.path, item.line, f"there is no P{item.cpu}")
+        for place in condition.places:
+            if place.cpu < 0:
+                self.names.symbol(place.name)
+            elif place.cpu not in self.starts:
+                raise LitmusError(self.source.path, self.source.tail[0], f"there is no P{place.cpu}")
+
+    def _label(self, text: str, line: int) -> int | None:
+        match = _LABEL_VALUE.match(text)
+        if match is None:
+            return None
+        index = self.names.labels.get((int(match[1]), match[2]))
+        if index is None:
+            raise LitmusError(self.source.path, line, f"there is no label {match[2]!r} in P{match[1]}")
+        return index
+
+    def _exposed(self) -> frozenset[int]:
+        """Return the instructions at labels that occur as values: only those can be written."""
+        found: set[str] = set()
+        for item in self.init.items:
+            match = _LABEL_VALUE.match(item.value or "")
+            if match is not None:
+                self._label(item.value or "", item.line)
+                found.add(match[2])
+        for cell in self.cells:
+            if cell is not None and self.arm and cell[1][:4].upper() == "ADR ":
+                found.add(cell[1].rpartition(",")[2].strip())
+        return frozenset(
+            index
+            for (_, name), index in self.names.labels.items()
+            if name in found and self.cells[index] is not None
+        )
+
+    def _relative(self, index: int) -> str:
+        """Return an instruction as it is stored in memory: with offsets for labels."""
+        cell = self.cells[index]
+        assert cell is not None, "the end of a column is not exposed"
+        text = cell[1]
+        match = _BRANCH.match(text)
+        if match is not None and match[1]:
+            to = self.labels[self.column_of[index]].get(match[2])
+            if to is not None and not text.upper().startswith("ADR"):
+                text = f"{match[1]}.{4 * (to - index):+d}"
+        return arm64.normal(text) if self.arm else x86_64.normal(text)
+
+    def value(self, text: str, line: int) -> int:
+        """Return the number that a value stands for."""
+        plain = number(text)
+        if plain is not None:
+            return plain
+        index = self._label(text, line)
+        if index is not None:
+            return Code.BASE + 4 * index
+        match = _INSTRUCTION_VALUE.match(text)
+        if match is not None or text in ("NOP", "nop"):
+            written = match[1] if match is not None else text
+            return self.names.code(arm64.normal(written) if self.arm else x86_64.normal(written))
+        symbol = re.fullmatch(r"&?([A-Za-z_][\w.]*)(?:\s*\+\s*(\d+))?", text)
+        if symbol is not None:
+            return self.names.symbol(symbol[1]) + int(symbol[2] or 0)
+        if text.startswith("("):
+            raise UnsupportedTestError(self.source.path, line, "virtual memory (vmsa) is not modelled")
+        raise LitmusError(self.source.path, line, f"{text!r} is not a value")
+
+    def _initialise(self, item: Item, registers: dict[int, dict[str, int]], memory: dict[int, int]) -> None:
+        if item.value is None:
+            return
+        if item.cpu >= 0:
+            value = self.value(item.value, item.line)
+            if value < 0:
+                kind = self.init.types.get((item.cpu, item.name))
+                value &= (1 << (8 * kind.size if kind else 64)) - 1
+            registers[item.cpu][item.name] = value & 2**64 - 1
+            return
+        name, _, rest = item.name.partition("[")
+        kind = self.init.types.get((-1, name), INT)
+        base = self.names.symbol(name)
+        if item.value.startswith("{"):
+            values = [part for part in item.value.strip("{} ").split(",") if part.strip()]
+            for place, text in enumerate(values):
+                memory[base + place * kind.size] = self.value(text.strip(), item.line) & (1 << 8 * kind.size) - 1
+            return
+        offset = int(rest.rstrip("] ")) * kind.size if rest else 0
+        value = self.value(item.value, item.line)
+        size = kind.size
+        if value > 2**31 and (-1, name) not in self.init.types:
+            size = 8  # an address in a location of no declared type
+            self.init.types[-1, name] = Type(8, True) if value < Code.BASE else INT
+        memory[base + offset] = value & (1 << 8 * max(size, 8 if value >= Code.BASE else size)) - 1
+
+    def _written(self, text: str, place: Place, line: int) -> int | str:
+        """Return what a value in the condition looks like at a place."""
+        kind = self.init.types.get((place.cpu, place.name), INT)
+        plain = number(text)
+        if plain is not None:
+            return kind.number(plain)
+        value = self.value(text, line)
+        return self.names.shown(value, kind)
+
+    def _instruction(self, text: str, index: int) -> Instruction:
+        labels = self.labels[self.column_of[index]]
+        if self.arm:
+            return arm64.compile_instruction(text, index, labels, self.source.variants)
+        return x86_64.compile_instruction(text, index, labels, self.names.symbol)
+
+    def _compile(self, index: int) -> Instruction | None:
+        cell = self.cells[index]
+        if cell is None:
+            return None
+        line, text = cell
+        try:
+            return self._instruction(text, index)
+        except UnsupportedError as error:
+            raise UnsupportedTestError(self.source.path, line, str(error)) from None
+        except CodeError as error:
+            raise LitmusError(self.source.path, line, str(error)) from None
+
+    def _decode(self, value: Any, index: int) -> Instruction:
+        key = (value, index)
+        found = self.decoded.get(key)
+        if found is None:
+            text = self.names.text(value)
+            if text is None:
+                found = undefined(self.source.variants) if self.arm else _undefined
+            else:
+                found = self._instruction(text, index)
+            self.decoded[key] = found
+        return found
+
+    def _restricted(self, value: Any, index: int) -> bool:
+        del index
+        text = self.names.text(value)
+        return text is not None and self.arm and not arm64.free_to_modify(text)
+
+
+def _undefined(state: Any) -> None:
+    state.faults = (*state.faults, (state.index - 1, "UndefinedInstruction"))
+    state.ended = True
+
+
+def read_test(source: Source, unroll: int = 2) -> LitmusTest:
+    """Return a test that is ready to run.
+
+    Args:
+        source: its parts.
+        unroll: how often a backward jump is taken.
+
+    Raises:
+        LitmusError: something in it can't be read.
+        UnsupportedTestError: it uses something that is not modelled.
+    """
+    return _Builder(source, unroll).build()
+
+

@@ -1,0 +1,84 @@
+"""x86 and sequential consistency: what of one CPU's own events is ordered before what.
+
+x86-TSO keeps program order except from a write to a later read; MFENCE between the two, or a
+locked access at either end, restores it. LFENCE and SFENCE order nothing here that is not
+ordered anyway: memory is write-back, and LFENCE does not drain the store buffer (Intel SDM
+vol. 3A, 9.2.2 and 9.2.5; Sewell et al., "x86-TSO", CACM 2010).
+"""
+
+from __future__ import annotations
+
+from emu.ordering.local_arm64 import NONE, Deps, Placed
+
+
+class TsoOrder:
+    """Order of the events of one CPU along one path; copied where paths part."""
+
+    __slots__ = ("_all", "_fetches", "_locked_writes", "_reads", "_serial", "_total", "_writes", "_writes_fenced",
+                 "completed", "count")  # fmt: skip
+
+    def __init__(self, total: bool = False) -> None:
+        self.count = 0
+        self.completed = 0
+        self._total = total
+        self._reads = self._writes = self._locked_writes = self._writes_fenced = self._all = 0
+        self._fetches = self._serial = 0
+
+    def copy(self) -> TsoOrder:
+        """Return an order that goes on independently."""
+        new = object.__new__(TsoOrder)
+        for name in TsoOrder.__slots__:
+            setattr(new, name, getattr(self, name))
+        return new
+
+    def _place(self, local: int) -> Placed:
+        index = self.count
+        self.count = index + 1
+        local = self._all if self._total else local | self._fetches | self._serial
+        self._all |= 1 << index
+        return Placed(index, local, 0, Deps(1 << index, 1 << index))
+
+    def read(self, location: int, address: Deps = NONE, *, locked: bool = False) -> Placed:
+        """Add a data read; ``locked``: of an atomic instruction."""
+        del location, address
+        before = self._reads | self._writes_fenced | self._locked_writes
+        placed = self._place(before | self._writes if locked else before)
+        self._reads |= 1 << placed.index
+        return placed
+
+    def write(self, location: int, address: Deps = NONE, data: Deps = NONE, *, locked: bool = False,
+              own_read: int = -1) -> Placed:  # fmt: skip
+        """Add a data write; ``own_read`` is the read of the same instruction."""
+        del location, address, data
+        before = self._reads | self._writes
+        if own_read >= 0:
+            before &= ~(1 << own_read)
+        placed = self._place(before)
+        self._writes |= 1 << placed.index
+        if locked:
+            self._locked_writes |= 1 << placed.index
+        return placed
+
+    def fence(self) -> None:
+        """Add MFENCE."""
+        self._writes_fenced = self._writes
+
+    def fetch(self, location: int) -> Placed:
+        """Add the fetch of an instruction that some CPU may write: before all that follows it."""
+        del location
+        index = self.count
+        self.count = index + 1
+        local = self._all if self._total else self._serial
+        self._fetches |= 1 << index
+        self._all |= 1 << index
+        return Placed(index, local, 0, NONE)
+
+    def serialise(self) -> Placed:
+        """Add a serialising instruction: all before it is done, nothing after it has been fetched."""
+        index = self.count
+        self.count = index + 1
+        local = self._all
+        self._serial |= 1 << index
+        self._all |= 1 << index
+        self._writes_fenced = self._writes
+        return Placed(index, local, 0, NONE)
