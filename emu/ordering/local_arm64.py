@@ -141,7 +141,7 @@ class ArmOrder:
 
     def read(
         self, location: int, address: Deps = NONE, *, acquire: bool = False, acquire_pc: bool = False,
-        unused: bool = False,
+        unused: bool = False, after: int = -1,
     ) -> Placed:  # fmt: skip
         """Add a data read.
 
@@ -151,6 +151,7 @@ class ArmOrder:
             acquire: of LDAR, LDAXR, atomics with acquire.
             acquire_pc: of LDAPR.
             unused: the value goes to XZR in an atomic instruction (NoRet).
+            after: index of an access of the same instruction that comes before.
         """
         stored = self._stored.get(location)
         deps = address
@@ -160,6 +161,8 @@ class ArmOrder:
         )  # fmt: skip
         if acquire:
             lob |= self._releases
+        if after >= 0:
+            lob |= 1 << after
         if stored is not None:
             deps = address | stored.deps
             lob |= stored.address_or_data
@@ -193,7 +196,7 @@ class ArmOrder:
             choice: reads that the decision to write depends on (of CAS, STXR).
             data_choice: the part of those that came through registers counted as data (of CAS).
             atomic_read: index of the read that makes one atomic access with this write.
-            after_read: index of a read of the same instruction that is ordered before.
+            after_read: index of an access of the same instruction that is ordered before.
             acquire_release: the read has acquire and the write has release.
         """
         deps = Deps(

@@ -8,6 +8,8 @@ vol. 3A, 9.2.2 and 9.2.5; Sewell et al., "x86-TSO", CACM 2010).
 
 from __future__ import annotations
 
+from typing import Any
+
 from emu.ordering.local_arm64 import NONE, Deps, Placed
 
 
@@ -38,24 +40,43 @@ class TsoOrder:
         self._all |= 1 << index
         return Placed(index, local, 0, Deps(1 << index, 1 << index))
 
-    def read(self, location: int, address: Deps = NONE, *, locked: bool = False) -> Placed:
-        """Add a data read; ``locked``: of an atomic instruction."""
-        del location, address
+    def read(self, location: int, address: Deps = NONE, *, locked: bool = False, **arm: Any) -> Placed:
+        """Add a data read.
+
+        Args:
+            location: read.
+            address: not looked at: dependencies order nothing that is not ordered anyway.
+            locked: of an atomic instruction.
+            arm: what only the Arm model looks at; ``acquire`` of an atomic among it.
+        """
+        del location, address, arm
         before = self._reads | self._writes_fenced | self._locked_writes
         placed = self._place(before | self._writes if locked else before)
         self._reads |= 1 << placed.index
         return placed
 
-    def write(self, location: int, address: Deps = NONE, data: Deps = NONE, *, locked: bool = False,
-              own_read: int = -1) -> Placed:  # fmt: skip
-        """Add a data write; ``own_read`` is the read of the same instruction."""
-        del location, address, data
+    def write(
+        self, location: int, address: Deps = NONE, data: Deps = NONE, *, locked: bool = False, own_read: int = -1,
+        atomic_read: int = -1, **arm: Any,
+    ) -> Placed:  # fmt: skip
+        """Add a data write.
+
+        Args:
+            location: written.
+            address: not looked at.
+            data: not looked at.
+            locked: of an atomic instruction.
+            own_read: index of the read of the same instruction.
+            atomic_read: the same of an Arm instruction; makes it a locked one.
+            arm: what only the Arm model looks at.
+        """
+        del location, address, data, arm
         before = self._reads | self._writes
         if own_read >= 0:
             before &= ~(1 << own_read)
         placed = self._place(before)
         self._writes |= 1 << placed.index
-        if locked:
+        if locked or atomic_read >= 0:
             self._locked_writes |= 1 << placed.index
         return placed
 
@@ -63,22 +84,43 @@ class TsoOrder:
         """Add MFENCE."""
         self._writes_fenced = self._writes
 
+    def dmb(self, kind: str) -> None:
+        """Add an Arm barrier; only a full one orders a write before a read."""
+        if kind == "full":
+            self.fence()
+
+    dsb = dmb
+
+    def context_synchronisation(self) -> None:
+        """Add an Arm ISB: nothing to order."""
+
+    def conditional_branch(self, condition: Deps) -> None:
+        """Add a conditional branch: nothing to order."""
+
     def fetch(self, location: int) -> Placed:
         """Add the fetch of an instruction that some CPU may write: before all that follows it."""
         del location
-        index = self.count
-        self.count = index + 1
-        local = self._all if self._total else self._serial
-        self._fetches |= 1 << index
-        self._all |= 1 << index
-        return Placed(index, local, 0, NONE)
+        return self._mark(self._all if self._total else self._serial, "_fetches")
 
     def serialise(self) -> Placed:
         """Add a serialising instruction: all before it is done, nothing after it has been fetched."""
+        self._writes_fenced = self._writes
+        return self._mark(self._all, "_serial")
+
+    def clean(self, line: int, address: Deps = NONE) -> Placed:
+        """Add an Arm cache clean: nothing to order."""
+        del line, address
+        return self._mark(0, "")
+
+    def invalidate(self, address: Deps = NONE) -> Placed:
+        """Add an Arm cache invalidation: nothing to order."""
+        del address
+        return self._mark(0, "")
+
+    def _mark(self, local: int, kind: str) -> Placed:
         index = self.count
         self.count = index + 1
-        local = self._all
-        self._serial |= 1 << index
-        self._all |= 1 << index
-        self._writes_fenced = self._writes
+        if kind:
+            setattr(self, kind, getattr(self, kind) | 1 << index)
+            self._all |= 1 << index
         return Placed(index, local, 0, NONE)

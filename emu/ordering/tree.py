@@ -135,9 +135,8 @@ class Forest:
         """Per CPU the most writes on one path."""
         self.roots: list[Node] = []
         for cpu, program in enumerate(programs):
-            root = Node(program.start())
-            self.roots.append(root)
-            self._grow(cpu, root, 0)
+            self.roots.append(Node(program.start()))
+            self._grow(cpu, self.roots[cpu], 0)
         while self._found and self._round < sum(self._writes):
             self._spread()
 
@@ -150,7 +149,10 @@ class Forest:
                 if other == cpu:
                     continue
                 for node in list(waiting.get(location, ())):
-                    self._child(other, node, value)
+                    grown: list[Node] = []
+                    self._child(other, node, value, grown)
+                    for child in grown:
+                        self._grow(other, child, child.writes)
 
     def _own(self, wants: Wanted) -> tuple[Hashable, ...]:
         """Return the values that a read meets if no other CPU writes."""
@@ -159,39 +161,45 @@ class Forest:
             return (first, *(value for value in dict.fromkeys(wants.own) if value != first))
         return wants.own or (first,)
 
-    def _grow(self, cpu: int, node: Node, writes: int) -> None:
+    def _grow(self, cpu: int, first: Node, writes: int) -> None:
         """Note what a step writes and follow what comes then."""
-        step = node.step
-        self.nodes += 1
-        if self.nodes > self.budget:
-            raise TreeBudgetError
-        for event in step.events:
-            if event.kind == WRITE:
-                writes += 1
-                known = self._values[cpu].setdefault(event.location, {})
-                if event.value not in known:
-                    known[event.value] = self._round + 1
-                    self._found.append((cpu, event.location, event.value))
-        if writes > self._writes[cpu]:
-            self._writes[cpu] = writes
-        node.writes = writes
-        if step.wants is not None:
-            location = step.wants.location
-            self._waiting[cpu].setdefault(location, []).append(node)
-            for value in self._own(step.wants):
-                self._child(cpu, node, value)
-            for other, values in enumerate(self._values):
-                if other != cpu and location in values:
-                    for value, found in list(values[location].items()):
-                        if found <= self._round:
-                            self._child(cpu, node, value)
-        else:
-            for number in range(step.ways):
-                child = Node(self.programs[cpu].way(step.state, number))
-                node.children.append(child)
-                self._grow(cpu, child, writes)
+        first.writes = writes
+        program = self.programs[cpu]
+        waiting = [first]
+        while waiting:
+            node = waiting.pop()
+            step = node.step
+            self.nodes += 1
+            if self.nodes > self.budget:
+                raise TreeBudgetError
+            for event in step.events:
+                if event.kind == WRITE:
+                    node.writes += 1
+                    known = self._values[cpu].setdefault(event.location, {})
+                    if event.value not in known:
+                        known[event.value] = self._round + 1
+                        self._found.append((cpu, event.location, event.value))
+            if node.writes > self._writes[cpu]:
+                self._writes[cpu] = node.writes
+            if step.wants is not None:
+                location = step.wants.location
+                self._waiting[cpu].setdefault(location, []).append(node)
+                for value in self._own(step.wants):
+                    self._child(cpu, node, value, waiting)
+                for other, values in enumerate(self._values):
+                    if other != cpu and location in values:
+                        for value, found in list(values[location].items()):
+                            if found <= self._round:
+                                self._child(cpu, node, value, waiting)
+            else:
+                for number in range(step.ways):
+                    after = program.way(step.state, number)
+                    if not after.dead:
+                        child = Node(after, writes=node.writes)
+                        node.children.append(child)
+                        waiting.append(child)
 
-    def _child(self, cpu: int, node: Node, value: Hashable) -> None:
+    def _child(self, cpu: int, node: Node, value: Hashable, waiting: list[Node]) -> None:
         """Let a waiting read return a value, if it has not yet."""
         if value in node.seen:
             return
@@ -199,6 +207,6 @@ class Forest:
         step = self.programs[cpu].read(node.step.state, value)
         if step.dead:
             return
-        child = Node(step)
+        child = Node(step, writes=node.writes)
         node.children.append(child)
-        self._grow(cpu, child, node.writes)
+        waiting.append(child)

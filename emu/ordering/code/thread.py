@@ -48,12 +48,14 @@ class Code:
         exposed: indices that some CPU may write.
         decode: gives what a value means as an instruction at an index.
         unroll: how often a backward jump is taken.
+
+    ``cut`` tells whether a path was cut off because of that.
     """
 
     BASE = 0x4000_0000
     """Address of the first instruction; each takes 4 bytes."""
 
-    __slots__ = ("_restricted", "decode", "exposed", "instructions", "unroll")
+    __slots__ = ("_restricted", "cut", "decode", "exposed", "instructions", "unroll")
 
     def __init__(
         self, instructions: list[Instruction | None], exposed: frozenset[int],
@@ -64,6 +66,7 @@ class Code:
         self.decode = decode
         self._restricted = restricted
         self.unroll = unroll
+        self.cut = False
 
     def address(self, index: int) -> int:
         """Return the address of an instruction."""
@@ -95,13 +98,14 @@ class State:
     """
 
     __slots__ = (
-        "code", "cut", "deps", "ended", "events", "faults", "handler", "index", "jumps", "monitor", "notes",
+        "code", "cut", "deps", "ended", "events", "faults", "handler", "handling", "index", "jumps", "monitor", "notes",
         "order", "own", "registers", "result", "texts",
     )  # fmt: skip
 
     def __init__(self, code: Code, order: Any, registers: dict[str, int], index: int, handler: int = -1) -> None:
         self.code = code
         self.handler = handler
+        self.handling = False
         self.order = order
         self.registers = registers
         self.deps: dict[str, Any] = {}
@@ -109,7 +113,7 @@ class State:
         self.texts: dict[Hashable, tuple[Any, ...]] = {}
         self.monitor: Any = None
         self.index = index
-        self.jumps: dict[int, int] = {}
+        self.jumps: dict[int, float] = {}
         self.events: list[Event] = []
         self.faults: tuple[Any, ...] = ()
         self.notes: frozenset[str] = frozenset()
@@ -122,6 +126,7 @@ class State:
         new = object.__new__(State)
         new.code = self.code
         new.handler = self.handler
+        new.handling = self.handling
         new.order = self.order.copy()
         new.registers = self.registers.copy()
         new.deps = self.deps.copy()
@@ -143,13 +148,18 @@ class State:
         self.events.append(event)
         self.own[event.location] = event.value
 
-    def jump(self, index: int) -> None:
-        """Go on at an instruction; a backward jump too many cuts the path off."""
+    def jump(self, index: int, counted: bool = True) -> None:
+        """Go on at an instruction; a backward jump too many cuts the path off.
+
+        Args:
+            index: of the instruction.
+            counted: whether only so many are taken; if not, fifty times as many are.
+        """
         if index < self.index:
-            taken = self.jumps.get(index, 0) + 1
+            taken = self.jumps.get(index, 0) + (1 if counted else 0.02)
             self.jumps = {**self.jumps, index: taken}
             if taken > self.code.unroll:
-                self.cut = True
+                self.cut = self.code.cut = True
                 self.ended = True
                 return
         self.index = index
@@ -164,7 +174,11 @@ class Thread:
 
     def start(self) -> Step:
         """Return the first step."""
-        return self._run(self._first.copy(), None)
+        new = self._first.copy()
+        try:
+            return self._run(new, None)
+        except Dead:
+            return Step(events=new.events, state=new, dead=True)
 
     def read(self, state: State, value: Hashable) -> Step:
         """Return the step that begins with the wanted read returning ``value``."""

@@ -66,6 +66,7 @@ _TOKEN = re.compile(
       | \[\s*(?P<boxed>[A-Za-z_][\w.]*)\s*\]
       | (?P<string>(?:label|instr)\s*:\s*"[^"]*")
       | (?P<label>P\d+\s*:\s*\w+)
+      | (?P<array>\{[^}]*\})
       | (?P<number>[-+]?(?:0[xX][0-9a-fA-F]+|\d+))
       | \*?(?P<name>[A-Za-z_][\w.]*)(?:\s*\[\s*(?P<index>\d+)\s*\])?
       )""",
@@ -183,7 +184,7 @@ class _Parser:
         return found
 
 
-_TAIL = re.compile(r"\s*(locations)\s*\[([^\]]*(?:\[[^\]]*\][^\]]*)*)\]|\s*(filter|exists|~\s*exists|forall)\b")
+_TAIL = re.compile(r"\s*(locations)\s*\[((?:[^\[\]]|\[[^\[\]]*\])*)\];?|\s*(filter|exists|~\s*exists|forall)\b")
 
 
 def read_condition(
@@ -202,7 +203,7 @@ def read_condition(
     filters: Check | None = None
     while True:
         match = _TAIL.match(text, at)
-        if match is None and places and not text[at:].strip():
+        if match is None and not text[at:].strip():
             return Condition("forall", places, "true")
         if match is None:
             where = line + text.count("\n", 0, at)

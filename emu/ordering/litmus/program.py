@@ -200,7 +200,7 @@ class _Builder:
         match = _BRANCH.match(text)
         if match is not None and match[1]:
             to = self.labels[self.column_of[index]].get(match[2])
-            if to is not None and not text.upper().startswith("ADR"):
+            if to is not None:
                 text = f"{match[1]}.{4 * (to - index):+d}"
         return arm64.normal(text) if self.arm else x86_64.normal(text)
 
@@ -216,9 +216,10 @@ class _Builder:
         if match is not None or text in ("NOP", "nop"):
             written = match[1] if match is not None else text
             return self.names.code(arm64.normal(written) if self.arm else x86_64.normal(written))
-        symbol = re.fullmatch(r"&?([A-Za-z_][\w.]*)(?:\s*\+\s*(\d+))?", text)
+        symbol = re.fullmatch(r"&?([A-Za-z_][\w.]*)(?:\s*\+\s*(\d+)|\s*\[\s*(\d+)\s*\])?", text)
         if symbol is not None:
-            return self.names.symbol(symbol[1]) + int(symbol[2] or 0)
+            element = int(symbol[3] or 0) * self.init.types.get((-1, symbol[1]), INT).size
+            return self.names.symbol(symbol[1]) + int(symbol[2] or 0) + element
         if text.startswith("("):
             raise UnsupportedTestError(self.source.path, line, "virtual memory (vmsa) is not modelled")
         raise LitmusError(self.source.path, line, f"{text!r} is not a value")
@@ -252,6 +253,9 @@ class _Builder:
     def _written(self, text: str, place: Place, line: int) -> int | str:
         """Return what a value in the condition looks like at a place."""
         kind = self.init.types.get((place.cpu, place.name), INT)
+        if text.startswith("{"):
+            parts = [part for part in text.strip("{} ").split(",") if part.strip()]
+            return "{" + ",".join(str(self._written(part.strip(), place, line)) for part in parts) + "}"
         plain = number(text)
         if plain is not None:
             return kind.number(plain)

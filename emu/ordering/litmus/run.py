@@ -12,6 +12,7 @@ from emu.ordering.code.thread import State, Thread
 from emu.ordering.columns import ARM_ATOMIC, CACHE_DIC, CACHE_IDC, GUESS_CACHES, SERIAL_FETCH
 from emu.ordering.explore import Exploration, explore
 from emu.ordering.litmus.condition import Place
+from emu.ordering.litmus.errors import LitmusError
 from emu.ordering.litmus.program import LitmusTest, read_test
 from emu.ordering.litmus.source import read_source
 from emu.ordering.local_arm64 import ArmOrder
@@ -43,7 +44,7 @@ class Result:
         model: used.
         quantifier: ``exists``, ``~exists`` or ``forall``.
         condition: its text.
-        positive: executions that meet the condition.
+        positive: executions that meet the condition, of ``~exists`` those that do not meet what follows it.
         negative: the others.
         states: final states, sorted; ``[x]`` or ``0:X1`` to number or text.
         flags: that herd7 knows, sorted.
@@ -64,18 +65,26 @@ class Result:
     ms: float
 
     @property
+    def met(self) -> tuple[int, int]:
+        """Return how many executions meet the proposition behind the quantifier, and how many do not."""
+        if self.quantifier == "~exists":
+            return self.negative, self.positive
+        return self.positive, self.negative
+
+    @property
     def observation(self) -> str:
         """Return ``Never``, ``Sometimes`` or ``Always``."""
-        if not self.positive:
+        met, missed = self.met
+        if not met:
             return "Never"
-        return "Sometimes" if self.negative else "Always"
+        return "Sometimes" if missed else "Always"
 
     @property
     def verdict(self) -> str:
         """Return ``Allowed`` or ``Forbidden``; of ``forall``: ``Required`` or ``Violated``."""
         if self.quantifier == "forall":
             return "Violated" if self.negative else "Required"
-        return "Allowed" if self.positive else "Forbidden"
+        return "Allowed" if self.met[0] else "Forbidden"
 
 
 def run_text(
@@ -102,6 +111,8 @@ def run_text(
     arm = test.source.arch == "AArch64"
     if model is None:
         model = Model.ARM64 if arm else Model.TSO
+    elif model is Model.ARM64 and not arm:
+        raise LitmusError(path, 1, "model arm64 does not fit X86_64 instructions; use tso or sc")
     found = _explore(test, model, max_seconds, max_executions, progress)
     return _judge(test, model, found, started)
 
@@ -136,8 +147,9 @@ def _explore(
                 rules |= CACHE_DIC | CACHE_IDC
             if "IDC" in cache:
                 rules |= CACHE_IDC
-    elif model is Model.TSO and test.code.exposed:
-        rules = SERIAL_FETCH
+    elif test.code.exposed:
+        arm = test.source.arch == "AArch64"
+        rules = SERIAL_FETCH if model is Model.TSO and not arm else CACHE_DIC
     return explore(
         programs, test.memory, rules=rules, observed=observed, max_seconds=max_seconds,
         max_executions=max_executions, progress=progress,
@@ -163,13 +175,12 @@ def _judge(test: LitmusTest, model: Model, found: Exploration, started: float) -
     getters: list[Callable[[Any], int | str]] = []
     for place in places:
         getters.append(_getter(test, place, cpus, slots))
-    flags: set[str] = set()
+    flags: set[str] = {CUTOFF} if test.code.cut else set()
     states: dict[tuple[int | str, ...], None] = {}
     positive = negative = 0
     for outcome in found.outcomes:
         finals: tuple[Final, ...] = outcome.finals
         if any(final.cut for final in finals):
-            flags.add(CUTOFF)
             continue
         values = tuple(getter(outcome) for getter in getters)
         state: Any = dict(zip(places, values, strict=True))
@@ -188,7 +199,12 @@ def _judge(test: LitmusTest, model: Model, found: Exploration, started: float) -
             written |= final.texts
         if len(written) > 1:
             flags.add(SAME_LINE)
-    keys = [place.key for place in places]
+    if condition.quantifier == "~exists":
+        positive, negative = negative, positive
+    keys = [
+        place.name if place.cpu < 0 and place.index < 0 and test.type_of(place).count else place.key
+        for place in places
+    ]
     order = sorted(range(len(places)), key=lambda one: _place_order(places[one]))
     rows = [{keys[one]: values[one] for one in order} for values in states]
     rows.sort(key=lambda row: [(isinstance(v, str), v if isinstance(v, int) else 0, str(v)) for v in row.values()])
@@ -238,8 +254,6 @@ def _fault_matcher(test: LitmusTest, place: Place) -> Callable[[int, str], bool]
     kinds = [part for part in rest if part[:1].isupper() and len(part) > 3]
 
     def matches(at: int, kind: str) -> bool:
-        if kind == "SupervisorCall":
-            return False
         return (not label or at == index) and (not kinds or kind in kinds)
 
     return matches

@@ -114,10 +114,9 @@ def read_source(text: str, path: str) -> Source:
     closing = _matching(text, opening, path)
     source.init = (text.count("\n", 0, opening) + 1, text[opening + 1 : closing])
     end = _CONDITION.search(text, closing)
-    if end is None:
-        raise LitmusError(path, text.count("\n") + 1, "there is no condition: exists, ~exists or forall is missing")
-    _read_rows(source, text, closing + 1, end.start())
-    source.tail = (text.count("\n", 0, end.start()) + 1, text[end.start() :])
+    last = len(text) if end is None else end.start()
+    _read_rows(source, text, closing + 1, last)
+    source.tail = (text.count("\n", 0, last) + 1, text[last:])
     return source
 
 

@@ -22,6 +22,9 @@ from emu.ordering.local_arm64 import NONE, Deps
 FLAGS = "NZCV"
 """The condition flags: one number ``N << 3 | Z << 2 | C << 1 | V``, one set of dependencies."""
 
+KNOWN = "known flags"
+"""1: the flags were made from numbers in the code alone; a loop on them is followed to its end."""
+
 CONDITIONS: dict[str, Callable[[int], bool]] = {
     "EQ": lambda f: bool(f & 4),
     "NE": lambda f: not f & 4,
@@ -56,6 +59,11 @@ def value_of(state: State, source: Register) -> int:
 def deps_of(state: State, source: Register) -> Deps:
     """Return what a register's value was made from."""
     return state.deps.get(source.name, NONE)
+
+
+def known(state: State, source: Register) -> bool:
+    """Whether a register holds a number that the code or the initial state gives."""
+    return not source.name or type(state.registers.get(source.name, False)) is int
 
 
 def assign(state: State, target: Register, value: int, deps: Deps) -> None:
@@ -169,6 +177,7 @@ def three_operands(name: str, operands: list[str]) -> Instruction:
         assign(state, target, result, deps)
         if flags:
             state.registers[FLAGS] = found
+            state.registers[KNOWN] = known(state, left) and (right is None or known(state, right))
             state.deps[FLAGS] = deps
 
     return run

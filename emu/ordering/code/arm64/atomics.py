@@ -34,18 +34,16 @@ class Monitor(NamedTuple):
     """What the last load-exclusive left behind.
 
     Args:
-        address: read; None after a store-exclusive has succeeded.
+        address: read.
         size: in bytes.
         read: index of its event among the CPU's.
         deps: what the address was made from.
-        paired: whether no other exclusive has come since, so that a store-exclusive makes a pair with it.
     """
 
-    address: int | None
+    address: int
     size: int
     read: int
     deps: Deps
-    paired: bool
 
 
 def _size(suffix: str | None, target: Register) -> int:
@@ -65,11 +63,17 @@ def _load_exclusive(name: str, operands: list[str]) -> Instruction:
 
         def loaded(new: State, value: int, made_from: Deps) -> None:
             assign(new, target, value, made_from)
-            new.monitor = Monitor(address, size, index, deps, True)
+            new.monitor = Monitor(address, size, index, deps)
 
         return load(state, address, deps, size, loaded, acquire=acquire)
 
     return run
+
+
+def undetermined(state: State, status: Register) -> None:
+    """Mark a status as not given by the code, so that a loop on it is not followed for ever."""
+    if status.name:
+        state.registers[status.name] = bool(state.registers[status.name])
 
 
 def _store_exclusive(name: str, operands: list[str]) -> Instruction:
@@ -83,8 +87,8 @@ def _store_exclusive(name: str, operands: list[str]) -> Instruction:
     def run(state: State) -> Result:
         def fail(new: State) -> None:
             assign(new, status, 1, NONE)
-            if new.monitor is not None:
-                new.monitor = new.monitor._replace(paired=False)
+            undetermined(new, status)
+            new.monitor = None
 
         def succeed(new: State) -> None:
             monitor = new.monitor
@@ -95,16 +99,16 @@ def _store_exclusive(name: str, operands: list[str]) -> Instruction:
             choice = monitor.deps.pick | deps.pick
             # The register of the stored value is not one of the data registers of this instruction in
             # the model's reference semantics: it makes no data dependency, see docs/ordering.md.
-            partner = monitor.read if monitor.paired else -1
             store(
-                new, address, deps, value, NONE, size, partner, release=release, choice=choice,
-                inner=data, atomic_read=partner,
+                new, address, deps, value, NONE, size, monitor.read, release=release, choice=choice,
+                inner=data, atomic_read=monitor.read,
             )  # fmt: skip
             assign(new, status, 0, Deps(0, choice | data.pick))
-            new.monitor = monitor._replace(address=None, deps=NONE, paired=False)
+            undetermined(new, status)
+            new.monitor = None
 
         monitor = state.monitor
-        if monitor is None or monitor.size != size or monitor.address is None:
+        if monitor is None or monitor.size != size:
             fail(state)
             return None
         return Ways((succeed, fail))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from emu.ordering.code.arm64.alu import CONDITIONS, FLAGS, assign, deps_of, value_of
+from emu.ordering.code.arm64.alu import CONDITIONS, FLAGS, KNOWN, assign, deps_of, known, value_of
 from emu.ordering.code.arm64.operands import Register, need_integer, need_register
 from emu.ordering.code.errors import CodeError, UnsupportedError
-from emu.ordering.code.thread import Instruction, Result, State
+from emu.ordering.code.thread import Dead, Instruction, Result, State
 from emu.ordering.columns import CLEAN, INVALIDATE
 from emu.ordering.local_arm64 import NONE
 from emu.ordering.tree import Event
@@ -38,10 +38,10 @@ def target_of(text: str, index: int, labels: Mapping[str, int]) -> int:
     return labels[text]
 
 
-def _goto(state: State, index: int) -> None:
+def _goto(state: State, index: int, counted: bool = True) -> None:
     if not 0 <= index < len(state.code.instructions):
         raise CodeError("a branch leaves the code")
-    state.jump(index)
+    state.jump(index, counted)
 
 
 def _branch(name: str, operands: list[str], index: int, labels: Mapping[str, int]) -> Instruction:
@@ -62,9 +62,10 @@ def _conditional(name: str, operands: list[str], index: int, labels: Mapping[str
     to = target_of(operands[0], index, labels)
 
     def run(state: State) -> None:
-        state.order.conditional_branch(state.deps.get(FLAGS, NONE))
+        deps = state.deps.get(FLAGS, NONE)
+        state.order.conditional_branch(deps)
         if holds(state.registers.get(FLAGS, 0)):
-            _goto(state, to)
+            _goto(state, to, deps != NONE or not state.registers.get(KNOWN, 0))
 
     return run
 
@@ -76,9 +77,10 @@ def _compare_branch(name: str, operands: list[str], index: int, labels: Mapping[
     mask = 1 << need_integer(operands[1]) if name[0] == "T" else source.mask
 
     def run(state: State) -> None:
-        state.order.conditional_branch(deps_of(state, source))
+        deps = deps_of(state, source)
+        state.order.conditional_branch(deps)
         if (value_of(state, source) & mask == 0) == wanted:
-            _goto(state, to)
+            _goto(state, to, deps != NONE or not known(state, source))
 
     return run
 
@@ -89,6 +91,7 @@ def _indirect(name: str, operands: list[str], index: int, labels: Mapping[str, i
 
     def run(state: State) -> None:
         to = state.code.index(value_of(state, source))
+        state.order.conditional_branch(deps_of(state, source))
         if to is None:
             raise CodeError(f"{name} goes to no instruction")
         if name == "BLR":
@@ -177,6 +180,8 @@ def take_exception(state: State, kind: str, back_to: int, synchronise: bool) -> 
         back_to: index that the exception returns to.
         synchronise: whether the entry is a context synchronisation event.
     """
+    if state.handling:
+        raise Dead  # a fault inside the handler: no such execution is counted
     at = state.index - 1
     state.faults = (*state.faults, (at, kind))
     if synchronise:
@@ -187,6 +192,7 @@ def take_exception(state: State, kind: str, back_to: int, synchronise: bool) -> 
     state.registers[_ELR] = state.code.address(back_to)
     state.deps[_ELR] = NONE
     state.index = state.handler
+    state.handling = True
 
 
 def _supervisor_call(variants: frozenset[str]) -> Instruction:
@@ -207,6 +213,7 @@ def _exception_return(variants: frozenset[str]) -> Instruction:
         to = state.code.index(state.registers.get(_ELR, 0))
         if to is None:
             raise CodeError("ERET goes to no instruction")
+        state.handling = False
         state.jump(to)
         return None
 

@@ -9,6 +9,7 @@ from emu.ordering.code.arm64.atomics import compile_atomic
 from emu.ordering.code.arm64.branches import compile_branch
 from emu.ordering.code.arm64.memory import compile_memory
 from emu.ordering.code.arm64.operands import split_operands
+from emu.ordering.code.arm64.pairs import compile_pair
 from emu.ordering.code.errors import CodeError
 from emu.ordering.code.thread import Instruction
 
@@ -42,6 +43,7 @@ def compile_instruction(
             compile_alu(name, operands),
             compile_memory(name, operands),
             compile_atomic(name, operands),
+            compile_pair(name, operands),
             compile_branch(name, operands, index, labels, variants),
         ):
             if found is not None:

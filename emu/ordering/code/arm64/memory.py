@@ -49,11 +49,15 @@ def truncated(value: Any, size: int) -> Any:
 
 
 def load(
-    state: State, address: int, deps: Deps, size: int, then: Callable[[State, int, Deps], Result], **kind: bool
-) -> Pending:
-    """Return the read of ``size`` bytes; ``then`` gets the value and what it depends on."""
+    state: State, address: int, deps: Deps, size: int, then: Callable[[State, int, Deps], Result],
+    access: int = -1, **kind: Any,
+) -> Pending:  # fmt: skip
+    """Return the read of ``size`` bytes; ``then`` gets the value and what it depends on.
+
+    ``access`` is the index of the first event of its single-copy atomic access, -1 if that is the read itself.
+    """
     placed = state.order.read(address, deps, **kind)
-    event = Event(READ, address, None, placed.local, placed.synced)
+    event = Event(READ, address, None, placed.local, placed.synced, -1, access)
 
     def got(new: State, value: int) -> Result:
         return then(new, truncated(value, size), placed.deps)
@@ -62,13 +66,15 @@ def load(
 
 
 def store(
-    state: State, address: int, deps: Deps, value: int, data: Deps, size: int, partner: int = -1, **kind: Any
-) -> None:
+    state: State, address: int, deps: Deps, value: int, data: Deps, size: int, partner: int = -1, access: int = -1,
+    **kind: Any,
+) -> None:  # fmt: skip
     """Do the write of ``size`` bytes."""
     placed = state.order.write(address, deps, data, **kind)
     value = truncated(value, size)
     code = state.code
-    event = Event(WRITE, address, value, placed.local, placed.synced, partner, -1, code.restricts(address, value))
+    restricted = code.restricts(address, value)
+    event = Event(WRITE, address, value, placed.local, placed.synced, partner, access, restricted)
     state.wrote(event)
     if code.is_text(address):
         state.texts = {**state.texts, address: (*state.texts.get(address, ()), value)}

@@ -12,7 +12,7 @@ MASK32 = 0xFFFFFFFF
 MASK64 = 0xFFFFFFFFFFFFFFFF
 
 _REGISTER = re.compile(r"([XW])(\d+|ZR)|(W?SP)|(LR|FP)", re.IGNORECASE)
-_SHIFT = re.compile(r"(LSL|LSR|ASR|ROR|MSL|[SU]XT[BHWX])(?:\s+#?(\w+))?$", re.IGNORECASE)
+_SHIFT = re.compile(r"(LSL|LSR|ASR|ROR|MSL|[SU]XT[BHWX])(?:\s*#(\w+)|\s+(\w+))?$", re.IGNORECASE)
 
 
 class Register(NamedTuple):
@@ -116,7 +116,8 @@ def modifier(text: str) -> Modifier | None:
     match = _SHIFT.match(text)
     if match is None:
         return None
-    amount = 0 if match[2] is None else need_integer(match[2])
+    number = match[2] or match[3]
+    amount = 0 if number is None else need_integer(number)
     return Modifier(match[1].upper(), amount)
 
 

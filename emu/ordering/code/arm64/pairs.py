@@ -1,0 +1,200 @@
+"""A64 atomic accesses to two locations at once: CASP, LDXP, STXP; and the ordered pairs LDIAPP, STILP."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from emu.ordering.code.arm64.alu import assign, deps_of, value_of
+from emu.ordering.code.arm64.atomics import Monitor, undetermined
+from emu.ordering.code.arm64.memory import address_of, load, store, truncated
+from emu.ordering.code.arm64.operands import memory, need_register
+from emu.ordering.code.errors import CodeError
+from emu.ordering.code.thread import Dead, Instruction, Result, State, Ways
+from emu.ordering.local_arm64 import NONE, Deps
+
+_CASP = re.compile(r"CASP(A?)(L?)$")
+_EXCLUSIVE = re.compile(r"(LD|ST)([AL]?)XP$")
+
+
+def _load_two(
+    state: State, address: int, deps: Deps, size: int,
+    then: Callable[[State, tuple[int, int], tuple[Deps, Deps]], Result], *, ordered: bool = False, together: bool = False, **kind: bool,
+) -> Result:  # fmt: skip
+    def first(new: State, low: int, low_from: Deps) -> Result:
+        def second(newer: State, high: int, high_from: Deps) -> Result:
+            return then(newer, (low, high), (low_from, high_from))
+
+        after = new.order.count - 1 if ordered else -1
+        access = new.order.count - 1 if together else -1
+        return load(new, address + size, deps, size, second, access, after=after, **kind)
+
+    return load(state, address, deps, size, first, **kind)
+
+
+def _compare_and_swap(name: str, operands: list[str]) -> Instruction:
+    match = _CASP.match(name)
+    assert match is not None, "the caller has looked"
+    compared = [need_register(text) for text in operands[:2]]
+    sources = [need_register(text) for text in operands[2:4]]
+    where = memory(operands[4:])
+    size = compared[0].bits // 8
+    acquire, release = bool(match[1]), bool(match[2])
+
+    def run(state: State) -> Result:
+        address, deps = address_of(state, where)
+        index = state.order.count
+        expected = tuple(value_of(state, one) for one in compared)
+        expected_from = deps_of(state, compared[0]) | deps_of(state, compared[1])
+
+        def loaded(new: State, old: tuple[int, int], old_from: tuple[Deps, Deps]) -> Result:
+            made_from = old_from[0] | old_from[1]
+
+            def written(state: State, values: tuple[int, ...], data: Deps, inner: Deps) -> None:
+                for half, value in enumerate(values):
+                    store(
+                        state, address + half * size, deps, value, data, size, index + half, release=release,
+                        inner=inner, choice=made_from.pick, data_choice=expected_from.pick,
+                        atomic_read=index + half, acquire_release=acquire and release,
+                    )  # fmt: skip
+
+            def result(state: State, deps: Deps) -> None:
+                for register, value in zip(compared, old, strict=True):
+                    assign(state, register, value, deps)
+
+            if old != expected:
+
+                def with_write(state: State) -> None:
+                    written(state, old, NONE, made_from)
+                    result(state, made_from)
+
+                def without_write(state: State) -> None:
+                    result(state, made_from)
+
+                return Ways((with_write, without_write))
+
+            values = tuple(value_of(new, one) for one in sources)
+            data = deps_of(new, sources[0]) | deps_of(new, sources[1])
+
+            def from_memory(state: State) -> None:
+                written(state, values, data, NONE)
+                result(state, made_from)
+
+            def from_register(state: State) -> None:
+                written(state, values, data, NONE)
+                result(state, Deps(expected_from.plain, expected_from.pick | made_from.pick))
+
+            return Ways((from_memory, from_register))
+
+        return _load_two(state, address, deps, size, loaded, acquire=acquire)
+
+    return run
+
+
+def _load_exclusive(name: str, operands: list[str]) -> Instruction:
+    targets = [need_register(text) for text in operands[:2]]
+    where = memory(operands[2:])
+    size = targets[0].bits // 8
+    acquire = name == "LDAXP"
+
+    def run(state: State) -> Result:
+        address, deps = address_of(state, where)
+        index = state.order.count
+
+        def loaded(new: State, values: tuple[int, int], made_from: tuple[Deps, Deps]) -> None:
+            for target, value, one in zip(targets, values, made_from, strict=True):
+                assign(new, target, value, one)
+            new.monitor = Monitor(address, size, index, deps)
+
+        return _load_two(state, address, deps, size, loaded, together=True, acquire=acquire)
+
+    return run
+
+
+def _store_exclusive(name: str, operands: list[str]) -> Instruction:
+    status = need_register(operands[0], 32)
+    sources = [need_register(text) for text in operands[1:3]]
+    where = memory(operands[3:])
+    size = sources[0].bits // 8
+    release = name == "STLXP"
+
+    def run(state: State) -> Result:
+        def fail(new: State) -> None:
+            assign(new, status, 1, NONE)
+            undetermined(new, status)
+            new.monitor = None
+
+        def succeed(new: State) -> None:
+            monitor = new.monitor
+            address, deps = address_of(new, where)
+            if monitor.address != address:
+                raise Dead
+            choice = monitor.deps.pick | deps.pick
+            pick = choice
+            access = new.order.count
+            for half, source in enumerate(sources):
+                data = deps_of(new, source)
+                pick |= data.pick
+                store(
+                    new, address + half * size, deps, value_of(new, source), NONE, size, monitor.read + half,
+                    release=release, choice=choice, inner=data, atomic_read=monitor.read + half,
+                    after_read=monitor.read + 1 - half, access=access,
+                )  # fmt: skip
+            assign(new, status, 0, Deps(0, pick))
+            undetermined(new, status)
+            new.monitor = None
+
+        monitor = state.monitor
+        if monitor is None or monitor.size != size:
+            fail(state)
+            return None
+        return Ways((succeed, fail))
+
+    return run
+
+
+def _ordered_pair(name: str, operands: list[str]) -> Instruction:
+    """Compile LDIAPP and STILP: the lower address comes first, except in a store with writeback."""
+    registers = [need_register(text) for text in operands[:2]]
+    where = memory(operands[2:])
+    size = registers[0].bits // 8
+
+    def load_pair(state: State) -> Result:
+        address, deps = address_of(state, where)
+
+        def loaded(new: State, values: tuple[int, int], made_from: tuple[Deps, Deps]) -> None:
+            for target, value, one in zip(registers, values, made_from, strict=True):
+                assign(new, target, value, one)
+
+        return _load_two(state, address, deps, size, loaded, ordered=True, acquire_pc=True)
+
+    def store_pair(state: State) -> None:
+        values = [(truncated(value_of(state, one), size), deps_of(state, one)) for one in registers]
+        address, deps = address_of(state, where)
+        after = -1
+        for half in (1, 0) if where.writeback else (0, 1):
+            value, data = values[half]
+            index = state.order.count
+            store(state, address + half * size, deps, value, data, size, release=True, after_read=after)
+            after = index
+
+    return load_pair if name == "LDIAPP" else store_pair
+
+
+def compile_pair(name: str, operands: list[str]) -> Instruction | None:
+    """Return an atomic or ordered access to two locations; None if the name is not one."""
+    maker: Callable[[str, list[str]], Instruction]
+    if _CASP.match(name):
+        maker, need = _compare_and_swap, 5
+    elif _EXCLUSIVE.match(name):
+        maker, need = (_load_exclusive, 3) if name.startswith("LD") else (_store_exclusive, 4)
+    elif name in ("LDIAPP", "STILP"):
+        maker, need = _ordered_pair, 3
+    else:
+        return None
+    if len(operands) < need:
+        raise CodeError(f"{name} needs {need} operands")
+    return maker(name, operands)
+
+
+__all__ = ["compile_pair"]
