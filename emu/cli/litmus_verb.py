@@ -24,8 +24,16 @@ SCHEMA = "klpemu.litmus/1"
     "--model", type=click.Choice(["auto", "sc", "tso", "arm64"]), default="auto", show_default=True,
     help="Memory model; auto: x86-TSO for X86_64, the Arm model for AArch64.",
 )  # fmt: skip
-@click.option("--unroll", type=click.IntRange(0, 50), default=2, show_default=True, help="How often a backward jump is taken.")
-@click.option("--max-seconds", type=click.FloatRange(0, min_open=True), help="Stop a test after about so long.")
+@click.option(
+    "--unroll",
+    type=click.IntRange(0, 50),
+    default=2,
+    show_default=True,
+    help="How often a backward jump is taken.",
+)
+@click.option(
+    "--max-seconds", type=click.FloatRange(0, min_open=True), help="Stop a test after about so long."
+)
 @click.option("--max-executions", type=click.IntRange(1), help="Stop a test after so many executions.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document per test, one per line.")
 def command(
@@ -59,7 +67,9 @@ def command(
             continue
         if not result.complete and worst == DONE:
             worst = NO
-        print(json.dumps(document(result, name), separators=(",", ":")) if as_json else text(result), flush=True)
+        print(
+            json.dumps(document(result, name), separators=(",", ":")) if as_json else text(result), flush=True
+        )
     return worst
 
 
@@ -96,11 +106,22 @@ def document(result: Result, name: str) -> dict[str, Any]:
         name: of its file.
     """
     return {
-        "schema": SCHEMA, "name": result.name, "arch": result.arch, "model": result.model,
-        "quantifier": result.quantifier, "observation": result.observation, "verdict": result.verdict,
-        "positive": result.positive, "negative": result.negative, "states": result.states, "flags": result.flags,
-        "ms": round(result.ms, 3), "condition": result.condition, "complete": result.complete, "file": name,
-    }  # fmt: skip
+        "schema": SCHEMA,
+        "name": result.name,
+        "arch": result.arch,
+        "model": result.model,
+        "quantifier": result.quantifier,
+        "observation": result.observation,
+        "verdict": result.verdict,
+        "positive": result.positive,
+        "negative": result.negative,
+        "states": result.states,
+        "flags": result.flags,
+        "ms": round(result.ms, 3),
+        "condition": result.condition,
+        "complete": result.complete,
+        "file": name,
+    }
 
 
 def text(result: Result) -> str:

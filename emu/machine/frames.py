@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from emu.machine.access import clock, load_word, read_register, text_offset
 from emu.compiled import inline_jit, jit, jit_once
+from emu.machine.access import clock, load_word, read_register, text_offset
 from emu.machine.native import Words, halves, words
 from emu.machine.state import (
     CALL_WORDS,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from numba import types
 
-from emu.machine.access import text_offset, write_register
 from emu.compiled import callback, inline_jit, jit
+from emu.machine.access import text_offset, write_register
 from emu.machine.landing import land
 from emu.machine.native import Words, call1, halves, octets, to_address, words
 from emu.machine.stale import synchronise_fetch

@@ -6,8 +6,8 @@ mode call the same function here, so they record the same trace.
 
 from __future__ import annotations
 
-from emu.machine.access import clock, load_word, read_register, record_event, text_offset, write_register
 from emu.compiled import jit
+from emu.machine.access import clock, load_word, read_register, record_event, text_offset, write_register
 from emu.machine.frames import dispatch_call, enter_call, return_from_calls, set_top
 from emu.machine.native import Words, halves, words
 from emu.machine.state import (

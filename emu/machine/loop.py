@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from emu.machine.access import clock, random_word, read_register
 from emu.compiled import jit, jit_once
+from emu.machine.access import clock, random_word, read_register
 from emu.machine.hooks import complete_instruction, count_block
 from emu.machine.native import Words, call5, words
 from emu.machine.schedule import begin_turn, choose_cpu, limit_turn

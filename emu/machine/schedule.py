@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from emu.machine.access import clock, random_word
 from emu.compiled import inline_jit, jit
+from emu.machine.access import clock, random_word
 from emu.machine.native import Words, words
 from emu.machine.state import (
     CPU_CLOCK_OFFSET,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from emu.machine.access import random_word, record_event
 from emu.compiled import jit
+from emu.machine.access import random_word, record_event
 from emu.machine.native import Words, call4, octets, words
 from emu.machine.state import (
     CPU_STALE,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from emu.machine.access import load_word, read_register, record_event, store_word, text_offset, write_register
 from emu.compiled import inline_jit, jit
+from emu.machine.access import load_word, read_register, record_event, store_word, text_offset, write_register
 from emu.machine.frames import push_interrupt
 from emu.machine.native import Words, call3, halves, words
 from emu.machine.stale import synchronise_fetch

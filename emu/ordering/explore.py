@@ -91,7 +91,7 @@ class Exploration:
 
 def explore(
     programs: Sequence[Program],
-    initial: Mapping[Hashable, Any],
+    initial: Mapping[Any, Any],
     *,
     rules: int = 0,
     observed: Sequence[Hashable] = (),
@@ -139,10 +139,30 @@ def explore(
     limit = _NO_LIMIT if max_executions is None else max_executions
     while True:
         why = search(
-            control, rules, _STEPS, limit, packed.events, packed.local, packed.synced, packed.nodes,
-            packed.children, packed.roots, packed.completed, packed.initial, packed.last_writer, packed.observed,
-            frames, placed, order, lengths, before, scratch, pairs, outcomes, witnesses,
-        )  # fmt: skip
+            control,
+            rules,
+            _STEPS,
+            limit,
+            packed.events,
+            packed.local,
+            packed.synced,
+            packed.nodes,
+            packed.children,
+            packed.roots,
+            packed.completed,
+            packed.initial,
+            packed.last_writer,
+            packed.observed,
+            frames,
+            placed,
+            order,
+            lengths,
+            before,
+            scratch,
+            pairs,
+            outcomes,
+            witnesses,
+        )
         if why == FULL:
             outcomes, witnesses = _grown(outcomes, witnesses)
         elif why == PAUSED:

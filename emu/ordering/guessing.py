@@ -186,7 +186,9 @@ def _hazards(
         for later in range(operation + 1, count):
             if placed[later, BASE] != base:
                 break
-            if has(synced[placed[later, ROW]], operation - base) and not add_edge(before, count, earlier, later):
+            if has(synced[placed[later, ROW]], operation - base) and not add_edge(
+                before, count, earlier, later
+            ):
                 return False
     return True
 

@@ -19,7 +19,7 @@ class Deps(NamedTuple):
     plain: int
     pick: int
 
-    def __or__(self, other: tuple[int, ...]) -> Deps:  # type: ignore[override]
+    def __or__(self, other: tuple[int, ...]) -> Deps:
         """Return the dependencies of a value made of two."""
         return Deps(self.plain | other[0], self.pick | other[1])
 
@@ -39,13 +39,13 @@ class Placed(NamedTuple):
     """An event's place in its CPU's order.
 
     Args:
-        index: among the CPU's events.
+        number: among the CPU's events.
         local: the earlier events that it is ordered after.
         synced: the earlier instruction cache invalidations that a barrier ordered before it.
         deps: of a read: what the value depends on.
     """
 
-    index: int
+    number: int
     local: int
     synced: int
     deps: Deps
@@ -55,9 +55,31 @@ class ArmOrder:
     """Order of the events of one CPU along one path; copied where paths part."""
 
     __slots__ = (
-        "_acquires", "_address_before_write", "_cleans", "_cleans_by_line", "_closed_local", "_closed_lob",
-        "_context", "_control", "_dmb_full", "_dmb_ld", "_dmb_st", "_dsb_all", "_fetches", "_invalidations", "_memory", "_memory_by_location", "_pick_address_before_write",
-        "_pick_control", "_pick_sources", "_reads", "_releases", "_stored", "_writes", "completed", "count",
+        "_acquires",
+        "_address_before_write",
+        "_cleans",
+        "_cleans_by_line",
+        "_closed_lob",
+        "_closed_local",
+        "_context",
+        "_control",
+        "_dmb_full",
+        "_dmb_ld",
+        "_dmb_st",
+        "_dsb_all",
+        "_fetches",
+        "_invalidations",
+        "_memory",
+        "_memory_by_location",
+        "_pick_address_before_write",
+        "_pick_control",
+        "_pick_sources",
+        "_reads",
+        "_releases",
+        "_stored",
+        "_writes",
+        "completed",
+        "count",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -109,7 +131,7 @@ class ArmOrder:
         return new
 
     def _place(self, lob: int, pick: int, *, write: bool, fetch: bool) -> tuple[int, int, int]:
-        """Close the order over one more event; return its index, what precedes it, what is synced before it."""
+        """Close the order over one more event; return its number, what precedes it, what is synced."""
         index = self.count
         self.count = index + 1
         synced = self._context
@@ -181,10 +203,19 @@ class ArmOrder:
         return Placed(index, local, synced, Deps(deps.plain | bit, deps.pick | bit))
 
     def write(
-        self, location: int, address: Deps = NONE, data: Deps = NONE, *, release: bool = False, inner: Deps = NONE,
-        choice: int = 0, data_choice: int = 0, atomic_read: int = -1, after_read: int = -1,
+        self,
+        location: int,
+        address: Deps = NONE,
+        data: Deps = NONE,
+        *,
+        release: bool = False,
+        inner: Deps = NONE,
+        choice: int = 0,
+        data_choice: int = 0,
+        atomic_read: int = -1,
+        after_read: int = -1,
         acquire_release: bool = False,
-    ) -> Placed:  # fmt: skip
+    ) -> Placed:
         """Add a data write, or a write to code.
 
         Args:
@@ -200,7 +231,8 @@ class ArmOrder:
             acquire_release: the read has acquire and the write has release.
         """
         deps = Deps(
-            address.plain | data.plain | inner.plain, address.pick | data.pick | inner.pick | choice | data_choice
+            address.plain | data.plain | inner.plain,
+            address.pick | data.pick | inner.pick | choice | data_choice,
         )
         lob = (
             address.plain | data.plain | self._control | self._address_before_write

@@ -16,8 +16,18 @@ from emu.ordering.local_arm64 import NONE, Deps, Placed
 class TsoOrder:
     """Order of the events of one CPU along one path; copied where paths part."""
 
-    __slots__ = ("_all", "_fetches", "_locked_writes", "_reads", "_serial", "_total", "_writes", "_writes_fenced",
-                 "completed", "count")  # fmt: skip
+    __slots__ = (
+        "_all",
+        "_fetches",
+        "_locked_writes",
+        "_reads",
+        "_serial",
+        "_total",
+        "_writes",
+        "_writes_fenced",
+        "completed",
+        "count",
+    )
 
     def __init__(self, total: bool = False) -> None:
         self.count = 0
@@ -52,13 +62,20 @@ class TsoOrder:
         del location, address, arm
         before = self._reads | self._writes_fenced | self._locked_writes
         placed = self._place(before | self._writes if locked else before)
-        self._reads |= 1 << placed.index
+        self._reads |= 1 << placed.number
         return placed
 
     def write(
-        self, location: int, address: Deps = NONE, data: Deps = NONE, *, locked: bool = False, own_read: int = -1,
-        atomic_read: int = -1, **arm: Any,
-    ) -> Placed:  # fmt: skip
+        self,
+        location: int,
+        address: Deps = NONE,
+        data: Deps = NONE,
+        *,
+        locked: bool = False,
+        own_read: int = -1,
+        atomic_read: int = -1,
+        **arm: Any,
+    ) -> Placed:
         """Add a data write.
 
         Args:
@@ -75,9 +92,9 @@ class TsoOrder:
         if own_read >= 0:
             before &= ~(1 << own_read)
         placed = self._place(before)
-        self._writes |= 1 << placed.index
+        self._writes |= 1 << placed.number
         if locked or atomic_read >= 0:
-            self._locked_writes |= 1 << placed.index
+            self._locked_writes |= 1 << placed.number
         return placed
 
     def fence(self) -> None:

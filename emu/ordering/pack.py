@@ -84,8 +84,6 @@ class _Numbers(dict[Any, int]):
         return number
 
 
-
-
 def pack(forest: Forest, observed: Sequence[Hashable]) -> Packed:
     """Return the tables of a forest.
 
@@ -130,10 +128,7 @@ def pack(forest: Forest, observed: Sequence[Hashable]) -> Packed:
                 kinds = kinds.copy()
             for event in step.events:
                 kind = event.kind
-                if event.location is None:
-                    location = EVERYWHERE
-                else:
-                    location = locations[event.location]
+                location = EVERYWHERE if event.location is None else locations[event.location]
                 value = pair = -1
                 if kind & (READ | WRITE | FETCH):
                     value = values[event.value]
@@ -225,6 +220,4 @@ def _bits(sets: list[int], width: int) -> Rows:
     words = (width + 63) // 64
     if words == 1:
         return np.array(sets or [0], np.uint64).reshape(-1, 1)
-    return np.array(
-        [[(one >> 64 * word) & _WORD for word in range(words)] for one in sets or [0]], np.uint64
-    )
+    return np.array([[(one >> 64 * word) & _WORD for word in range(words)] for one in sets or [0]], np.uint64)

@@ -34,7 +34,15 @@ from emu.ordering.columns import (
 
 @jit
 def place(
-    event: int, row: int, cpu: int, index: int, base: int, placed: Table, events: Table, local: Rows, before: Rows
+    event: int,
+    row: int,
+    cpu: int,
+    index: int,
+    base: int,
+    placed: Table,
+    events: Table,
+    local: Rows,
+    before: Rows,
 ) -> bool:
     """Put one event of a CPU behind those placed already, with its local order.
 
@@ -121,9 +129,12 @@ def coherent_write(write: int, rank: int, placed: Table, events: Table) -> bool:
         if kind == WRITE:
             if placed[other, RANK] >= rank:
                 return False
-        elif kind == READ and placed[other, READS_FROM] >= 0:
-            if placed[placed[other, READS_FROM], RANK] >= rank:
-                return False
+        elif (
+            kind == READ
+            and placed[other, READS_FROM] >= 0
+            and placed[placed[other, READS_FROM], RANK] >= rank
+        ):
+            return False
     return True
 
 
@@ -175,7 +186,9 @@ def missed_edges(
                 return False
     if rules & SERIAL_FETCH:
         for earlier in range(placed[read, BASE], read):
-            if events[placed[earlier, ROW], KIND] == SERIALISE and not add_edge(before, count, earlier, later):
+            if events[placed[earlier, ROW], KIND] == SERIALISE and not add_edge(
+                before, count, earlier, later
+            ):
                 return False
     return True
 

@@ -9,8 +9,6 @@ branch: all axioms forbid cycles, and placing more can't undo one.
 
 from __future__ import annotations
 
-import numpy as np
-
 from emu.compiled import jit
 from emu.ordering.bits import Rows
 from emu.ordering.columns import (
@@ -77,6 +75,7 @@ _INDEX = 6
 _COUNT = 7
 """How many events are placed before this decision."""
 FRAME_COLUMNS = 8
+
 
 @jit
 def search(
@@ -197,9 +196,7 @@ def search(
                         ok = coherent_read(event, option, event, placed, events)
                     elif rules & SERIAL_FETCH:
                         ok = own_fetch(event, option, placed, events)
-                ok = ok and bind(
-                    rules, event, source, order, lengths[location], after, placed, events, now
-                )
+                ok = ok and bind(rules, event, source, order, lengths[location], after, placed, events, now)
             else:
                 if last_writer[pair] <= cpu:
                     continue
@@ -248,7 +245,7 @@ def search(
             continue
 
         # What is to be decided next?
-        if what == _RANK or what == _BIND:
+        if what in (_RANK, _BIND):
             read = _left_read(frame[_READ] + 1 if what == _BIND else 0, event, row, placed, events)
             if read >= 0:
                 _push(frames, depth, _BIND, event, read, cpu, node, index, after)

@@ -118,7 +118,12 @@ class Forest:
     """
 
     def __init__(
-        self, programs: Sequence[Program], initial: dict[Any, Any], *, budget: int = 1_000_000, unwritten: Any = 0
+        self,
+        programs: Sequence[Program],
+        initial: dict[Any, Any],
+        *,
+        budget: int = 1_000_000,
+        unwritten: Any = 0,
     ) -> None:
         self.programs = programs
         self.initial = initial

@@ -54,14 +54,33 @@ ARM = {
     "WR": ["Pod", "DMB.SYd", "DMB.STd", "DMB.LDd", "DSB.SYd", "ISBd", "Pod:LA", "Pod:LP", "Pod:PA", "Pod:LQ"],
     "WW": ["Pod", "DMB.SYd", "DMB.STd", "DMB.LDd", "DSB.STd", "Pod:PL", "Pod:LP"],
     "RR": [
-        "Pod", "DMB.SYd", "DMB.LDd", "DMB.STd", "DSB.LDd", "ISBd", "DpAddrd", "DpCtrld", "DpCtrlIsbd", "Pod:AP",
-        "Pod:QP", "Pod:PA",
+        "Pod",
+        "DMB.SYd",
+        "DMB.LDd",
+        "DMB.STd",
+        "DSB.LDd",
+        "ISBd",
+        "DpAddrd",
+        "DpCtrld",
+        "DpCtrlIsbd",
+        "Pod:AP",
+        "Pod:QP",
+        "Pod:PA",
     ],
     "RW": [
-        "Pod", "DMB.SYd", "DMB.LDd", "DMB.STd", "DpAddrd", "DpDatad", "DpCtrld", "DpCtrlIsbd", "Pod:AP", "Pod:QP",
+        "Pod",
+        "DMB.SYd",
+        "DMB.LDd",
+        "DMB.STd",
+        "DpAddrd",
+        "DpDatad",
+        "DpCtrld",
+        "DpCtrlIsbd",
+        "Pod:AP",
+        "Pod:QP",
         "Pod:PL",
     ],
-}  # fmt: skip
+}
 
 X86 = {
     "WR": ["Pod", "MFENCEd", "Pod:XP", "LFENCEd", "SFENCEd"],
@@ -129,7 +148,9 @@ def _relations(shape: str, choice: list[str]) -> list[str]:
     return names
 
 
-def _cycles(arch: str, folder: str, table: dict[str, list[str]], per_shape: int, seed: int) -> Iterator[Entry]:
+def _cycles(
+    arch: str, folder: str, table: dict[str, list[str]], per_shape: int, seed: int
+) -> Iterator[Entry]:
     rng = random.Random(seed)
     for shape, relations in SHAPES.items():
         inside = [part[1:] for part in relations.split() if part[0] == "P"]
@@ -150,7 +171,9 @@ def _cycles(arch: str, folder: str, table: dict[str, list[str]], per_shape: int,
             laid = cycle(names)
             name = f"{shape}+{'+'.join(one.lower().replace(':', '-') for one in row)}"
             verdict = "Forbidden" if laid.forbidden(arch) else "Allowed"
-            why = "every relation of the cycle is kept" if verdict == "Forbidden" else "a relation is not kept"
+            why = (
+                "every relation of the cycle is kept" if verdict == "Forbidden" else "a relation is not kept"
+            )
             yield Entry(folder, name, _marked(litmus(names, arch, name), verdict, why))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
+from emu.ordering.code.errors import UnsupportedError
 from emu.ordering.columns import FETCH
 from emu.ordering.tree import Event, Step, Wanted
 
@@ -55,7 +56,7 @@ class Code:
     BASE = 0x4000_0000
     """Address of the first instruction; each takes 4 bytes."""
 
-    __slots__ = ("_restricted", "cut", "decode", "exposed", "instructions", "unroll")
+    __slots__ = ("_restricted", "_sizes", "cut", "decode", "exposed", "instructions", "unroll")
 
     def __init__(
         self, instructions: list[Instruction | None], exposed: frozenset[int],
@@ -67,6 +68,23 @@ class Code:
         self._restricted = restricted
         self.unroll = unroll
         self.cut = False
+        self._sizes: dict[int, int] = {}
+
+    def access(self, address: int, size: int) -> None:
+        """Note an access; those to one place must all be of one size.
+
+        Raises:
+            UnsupportedError: they are not.
+        """
+        known = self._sizes.get(address)
+        if known == size:
+            return
+        overlaps = any(
+            address - 16 < at < address + size and at + wide > address for at, wide in self._sizes.items()
+        )
+        if known is not None or overlaps:
+            raise UnsupportedError("accesses of different sizes to one location (mixed) are not modelled")
+        self._sizes[address] = size
 
     def address(self, index: int) -> int:
         """Return the address of an instruction."""
@@ -98,11 +116,28 @@ class State:
     """
 
     __slots__ = (
-        "code", "cut", "deps", "ended", "events", "faults", "handler", "handling", "index", "jumps", "monitor", "notes",
-        "order", "own", "registers", "result", "texts",
-    )  # fmt: skip
+        "code",
+        "cut",
+        "deps",
+        "ended",
+        "events",
+        "faults",
+        "handler",
+        "handling",
+        "index",
+        "jumps",
+        "monitor",
+        "notes",
+        "order",
+        "own",
+        "registers",
+        "result",
+        "texts",
+    )
 
-    def __init__(self, code: Code, order: Any, registers: dict[str, int], index: int, handler: int = -1) -> None:
+    def __init__(
+        self, code: Code, order: Any, registers: dict[str, int], index: int, handler: int = -1
+    ) -> None:
         self.code = code
         self.handler = handler
         self.handling = False
@@ -209,7 +244,10 @@ class Thread:
             instruction = None if state.ended else instructions[index]
             if instruction is None:
                 return Step(
-                    events=state.events, state=state, completed=state.order.completed, final=self._finish(state)
+                    events=state.events,
+                    state=state,
+                    completed=state.order.completed,
+                    final=self._finish(state),
                 )
             state.index = index + 1
             result = self._fetch(state, index) if index in exposed else instruction(state)

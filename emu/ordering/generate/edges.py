@@ -16,7 +16,7 @@ from emu.errors import EmuError
 _NAME = re.compile(
     r"""(?:(?P<com>Rf|Fr|Co)(?P<where>[ei])
       | Po(?P<same>[ds])(?P<po>[RW]{2})
-      | (?P<fence>DMB\.(?:SY|LD|ST)|DSB\.(?:SY|LD|ST)|ISB|MFENCE|LFENCE|SFENCE)(?P<fsame>[ds])(?P<fends>[RW]{2})
+      | (?P<fence>D[MS]B\.(?:SY|LD|ST)|ISB|[MLS]FENCE)(?P<fsame>[ds])(?P<fends>[RW]{2})
       | Dp(?P<dep>Addr|Data|Ctrl|CtrlIsb|AddrIsb)(?P<dsame>[ds])(?P<dend>[RW])
       )(?::(?P<marks>[PALQX]{2}))?$""",
     re.VERBOSE,
@@ -64,7 +64,9 @@ def edge(name: str) -> Edge:
     """
     match = _NAME.match(name)
     if match is None:
-        raise EdgeError(f"{name!r} is not a relation; such as Rfe, Fre, Coe, PodWR, DMB.SYdWR, DpAddrdR, PodRR:AP")
+        raise EdgeError(
+            f"{name!r} is not a relation; such as Rfe, Fre, Coe, PodWR, DMB.SYdWR, DpAddrdR, PodRR:AP"
+        )
     marks = match["marks"] or "PP"
     if match["com"]:
         return Edge(name, _COM[match["com"]], match["where"] == "e", True, marks=marks)
@@ -72,9 +74,7 @@ def edge(name: str) -> Edge:
         return Edge(name, match["po"], False, match["same"] == "s", marks=marks)
     if match["fence"]:
         return Edge(name, match["fends"], False, match["fsame"] == "s", fence=match["fence"], marks=marks)
-    return Edge(
-        name, "R" + match["dend"], False, match["dsame"] == "s", dependency=match["dep"], marks=marks
-    )
+    return Edge(name, "R" + match["dend"], False, match["dsame"] == "s", dependency=match["dep"], marks=marks)
 
 
 def ordered_arm(one: Edge) -> bool:
@@ -82,7 +82,7 @@ def ordered_arm(one: Edge) -> bool:
 
     Source: Arm ARM DDI 0487 B2.3, the definitions of Dependency-ordered-before and Barrier-ordered-before.
     """
-    source, target = one.ends
+    source, target = one.ends[0], one.ends[1]
     if one.fence in ("DMB.SY", "DSB.SY"):
         return True
     if one.fence in ("DMB.LD", "DSB.LD") and source == "R":
@@ -93,7 +93,7 @@ def ordered_arm(one: Edge) -> bool:
         return True
     if one.dependency == "Ctrl" and target == "W":
         return True
-    first, second = one.marks
+    first, second = one.marks[0], one.marks[1]
     return first in "AQ" or second == "L" or (first == "L" and second == "A")
 
 

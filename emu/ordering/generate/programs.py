@@ -160,14 +160,22 @@ def _random_arm(rng: random.Random, name: str, cpus: int, length: int, features:
             rng.choice(_ARM[features])(column)
         columns.append(column)
     init = "".join(
-        f"{cpu}:{register}={place}; " for cpu, column in enumerate(columns) for place, register in column.address.items()
+        f"{cpu}:{register}={place}; "
+        for cpu, column in enumerate(columns)
+        for place, register in column.address.items()
     )
     seen = [f"{cpu}:X{one}" for cpu, column in enumerate(columns) for one in dict.fromkeys(column.loaded)]
     return _text("AArch64", name, init, [column.lines for column in columns], seen, locations)
 
 
 def _text(
-    arch: str, name: str, init: str, columns: list[list[str]], seen: list[str], locations: str, header: str = ""
+    arch: str,
+    name: str,
+    init: str,
+    columns: list[list[str]],
+    seen: list[str],
+    locations: str,
+    header: str = "",
 ) -> str:
     height = max(len(lines) for lines in columns)
     rows = ["|".join(f" P{cpu} " for cpu in range(len(columns))) + ";"]
@@ -191,7 +199,9 @@ def _random_x86(rng: random.Random, name: str, cpus: int, length: int) -> str:
         loaded: list[str] = []
         for step in range(length):
             where, number = rng.choice(locations), rng.randint(1, 2)
-            kind = rng.choice(["load", "store", "load", "store", "fence", "xchg", "add", "lock", "branch", "move"])
+            kind = rng.choice(
+                ["load", "store", "load", "store", "fence", "xchg", "add", "lock", "branch", "move"]
+            )
             if kind in ("load", "xchg") and not free:
                 kind = "store"
             if kind == "load":
@@ -221,6 +231,7 @@ def _random_x86(rng: random.Random, name: str, cpus: int, length: int) -> str:
 def _random_fetch(rng: random.Random, name: str, cpus: int, length: int) -> str:
     """Return a test in which instructions are written while they may be executed."""
     sites = [(rng.randrange(cpus), f"L{number}") for number in range(rng.randint(1, 2))]
+    patched = rng.choice(["NOP", "NOP", 'instr:"MOV W8,#2"', 'instr:"B .+12"'])
     columns: list[list[str]] = []
     init = ""
     seen = []
@@ -230,7 +241,7 @@ def _random_fetch(rng: random.Random, name: str, cpus: int, length: int) -> str:
         places = sorted(rng.sample(range(length + 1), min(len(own), length + 1)))
         for place, (owner, site) in enumerate(sites):
             init += f"{cpu}:X{20 + place}=P{owner}:{site}; "
-        init += f"{cpu}:X10=NOP; {cpu}:X11=x; "
+        init += f"{cpu}:X10={patched}; {cpu}:X11=x; "
         for step in range(length + 1):
             if own and step in places:
                 site = own.pop(0)
@@ -241,7 +252,21 @@ def _random_fetch(rng: random.Random, name: str, cpus: int, length: int) -> str:
                 break
             register = f"X{20 + rng.randrange(len(sites))}"
             kind = rng.choice(
-                ["store", "store", "DC", "IC", "DSB", "DSB", "ISB", "DMB", "sync", "read", "write", "load", "branch"]
+                [
+                    "store",
+                    "store",
+                    "DC",
+                    "IC",
+                    "DSB",
+                    "DSB",
+                    "ISB",
+                    "DMB",
+                    "sync",
+                    "read",
+                    "write",
+                    "load",
+                    "branch",
+                ]
             )
             if kind == "store":
                 lines.append(f"STR W10,[{register}]")

@@ -74,6 +74,18 @@ _TOKEN = re.compile(
 )
 
 
+def _negated(one: Check) -> Check:
+    return lambda state: not one(state)
+
+
+def _both(one: Check, two: Check) -> Check:
+    return lambda state: one(state) and two(state)
+
+
+def _either(one: Check, two: Check) -> Check:
+    return lambda state: one(state) or two(state)
+
+
 class _Parser:
     def __init__(
         self, source: Source, line: int, text: str, register: Callable[[str], str],
@@ -101,8 +113,10 @@ class _Parser:
         self.at = match.end()
 
     def op(self) -> str:
-        return "" if self.token is None else {"and": "/\\", "or": "\\/", "not": "~"}.get(
-            self.token["op"] or "", self.token["op"] or ""
+        return (
+            ""
+            if self.token is None
+            else {"and": "/\\", "or": "\\/", "not": "~"}.get(self.token["op"] or "", self.token["op"] or "")
         )
 
     def either(self) -> Check:
@@ -111,9 +125,7 @@ class _Parser:
             implies = self.op() == "=>"
             self.advance()
             right = self.either() if implies else self.both()
-            left = (lambda a, b: lambda s: not a(s) or b(s))(left, right) if implies else (
-                lambda a, b: lambda s: a(s) or b(s)
-            )(left, right)
+            left = _either(_negated(left) if implies else left, right)
         return left
 
     def both(self) -> Check:
@@ -121,14 +133,14 @@ class _Parser:
         while self.op() == "/\\":
             self.advance()
             right = self.atom()
-            left = (lambda a, b: lambda s: a(s) and b(s))(left, right)
+            left = _both(left, right)
         return left
 
     def atom(self) -> Check:
         if self.op() == "~":
             self.advance()
             inner = self.atom()
-            return lambda s: not inner(s)
+            return _negated(inner)
         if self.op() == "(":
             self.advance()
             inner = self.either()
@@ -184,7 +196,9 @@ class _Parser:
         return found
 
 
-_TAIL = re.compile(r"\s*(locations)\s*\[((?:[^\[\]]|\[[^\[\]]*\])*)\];?|\s*(filter|exists|~\s*exists|forall)\b")
+_TAIL = re.compile(
+    r"\s*(locations)\s*\[((?:[^\[\]]|\[[^\[\]]*\])*)\];?|\s*(filter|exists|~\s*exists|forall)\b"
+)
 
 
 def read_condition(
@@ -220,7 +234,9 @@ def read_condition(
             continue
         kind = re.sub(r"\s", "", match[3])
         if kind == "filter":
-            end = re.compile(r"^\s*(exists|~\s*exists|forall|locations)\b", re.MULTILINE).search(text, match.end())
+            end = re.compile(r"^\s*(exists|~\s*exists|forall|locations)\b", re.MULTILINE).search(
+                text, match.end()
+            )
             if end is None:
                 raise LitmusError(source.path, here, "exists, ~exists or forall is missing")
             filters = _Parser(source, here, text[match.end() : end.start()], register, value).either()

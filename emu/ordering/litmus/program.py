@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,13 +90,24 @@ class _Builder:
         for item in self.init.items:
             self._initialise(item, registers, memory)
         code = Code(
-            [self._compile(index) for index in range(len(self.cells))], exposed, self._decode, self._restricted,
+            [self._compile(index) for index in range(len(self.cells))],
+            exposed,
+            self._decode,
+            self._restricted,
             self.unroll,
-        )  # fmt: skip
+        )
         return LitmusTest(
-            source, code, self.starts, self.handlers, registers, memory, self.names, self.init.types, condition,
+            source,
+            code,
+            self.starts,
+            self.handlers,
+            registers,
+            memory,
+            self.names,
+            self.init.types,
+            condition,
             [cell[1] if cell else "" for cell in self.cells],
-        )  # fmt: skip
+        )
 
     def _columns(self) -> None:
         """Lay the columns out one behind the other, each with a stop at its end."""
@@ -150,7 +160,8 @@ class _Builder:
             if item.cpu >= 0:
                 item.name = self._register(item.name)
         self.init.types = {
-            (cpu, self._register(name) if cpu >= 0 else name): kind for (cpu, name), kind in self.init.types.items()
+            (cpu, self._register(name) if cpu >= 0 else name): kind
+            for (cpu, name), kind in self.init.types.items()
         }
 
     def _declare(self, condition: Condition) -> None:
@@ -240,7 +251,9 @@ class _Builder:
         if item.value.startswith("{"):
             values = [part for part in item.value.strip("{} ").split(",") if part.strip()]
             for place, text in enumerate(values):
-                memory[base + place * kind.size] = self.value(text.strip(), item.line) & (1 << 8 * kind.size) - 1
+                memory[base + place * kind.size] = (
+                    self.value(text.strip(), item.line) & (1 << 8 * kind.size) - 1
+                )
             return
         offset = int(rest.rstrip("] ")) * kind.size if rest else 0
         value = self.value(item.value, item.line)
@@ -315,5 +328,3 @@ def read_test(source: Source, unroll: int = 2) -> LitmusTest:
         UnsupportedTestError: it uses something that is not modelled.
     """
     return _Builder(source, unroll).build()
-
-

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from emu.ordering.code.errors import CodeError, UnsupportedError
 from emu.ordering.code.thread import State, Thread
 from emu.ordering.columns import ARM_ATOMIC, CACHE_DIC, CACHE_IDC, GUESS_CACHES, SERIAL_FETCH
 from emu.ordering.explore import Exploration, explore
 from emu.ordering.litmus.condition import Place
-from emu.ordering.litmus.errors import LitmusError
+from emu.ordering.litmus.errors import LitmusError, UnsupportedTestError
 from emu.ordering.litmus.program import LitmusTest, read_test
 from emu.ordering.litmus.source import read_source
 from emu.ordering.local_arm64 import ArmOrder
@@ -113,7 +114,12 @@ def run_text(
         model = Model.ARM64 if arm else Model.TSO
     elif model is Model.ARM64 and not arm:
         raise LitmusError(path, 1, "model arm64 does not fit X86_64 instructions; use tso or sc")
-    found = _explore(test, model, max_seconds, max_executions, progress)
+    try:
+        found = _explore(test, model, max_seconds, max_executions, progress)
+    except UnsupportedError as error:
+        raise UnsupportedTestError(path, 0, str(error)) from None
+    except CodeError as error:
+        raise LitmusError(path, 0, str(error)) from None
     return _judge(test, model, found, started)
 
 
@@ -130,7 +136,7 @@ def _explore(
             test.code, order, dict(test.registers[cpu]), test.starts[cpu], test.handlers.get(cpu, -1)
         )
         programs.append(Thread(state, _finisher(wanted)))
-    observed = []
+    observed: list[int] = []
     for place in places:
         if place.cpu < 0:
             kind = test.type_of(place)
@@ -171,7 +177,7 @@ def _judge(test: LitmusTest, model: Model, found: Exploration, started: float) -
     condition = test.condition
     places = condition.places
     cpus = sorted(test.starts)
-    slots = {cpu: 0 for cpu in cpus}
+    slots = dict.fromkeys(cpus, 0)
     getters: list[Callable[[Any], int | str]] = []
     for place in places:
         getters.append(_getter(test, place, cpus, slots))
@@ -207,7 +213,9 @@ def _judge(test: LitmusTest, model: Model, found: Exploration, started: float) -
     ]
     order = sorted(range(len(places)), key=lambda one: _place_order(places[one]))
     rows = [{keys[one]: values[one] for one in order} for values in states]
-    rows.sort(key=lambda row: [(isinstance(v, str), v if isinstance(v, int) else 0, str(v)) for v in row.values()])
+    rows.sort(
+        key=lambda row: [(isinstance(v, str), v if isinstance(v, int) else 0, str(v)) for v in row.values()]
+    )
     return Result(
         name=test.source.name, arch=test.source.arch, model=model.value, quantifier=condition.quantifier,
         condition=condition.text, positive=positive, negative=negative, states=rows, flags=sorted(flags),

@@ -13,7 +13,7 @@ _UNSUPPORTED = {
     "vmsa": "virtual memory (vmsa)", "kvm": "virtual memory (vmsa)", "memtag": "memory tagging (memtag)",
     "mte": "memory tagging (memtag)", "morello": "Morello", "sve": "SVE", "sme": "SME", "neon": "Neon",
     "pac": "pointer authentication (pac)", "gcs": "guarded control stacks (gcs)",
-    "shadowstack": "guarded control stacks (gcs)", "asl": "ASL", "ets2": "ETS", "ets3": "ETS",
+    "shadowstack": "guarded control stacks (gcs)", "asl": "ASL", "ets2": "ETS", "ets3": "ETS", "mixed": "mixed-size accesses (mixed)",
 }  # fmt: skip
 _HEADER = re.compile(r"\s*(\w+)\s+(\S+)")
 _KEY = re.compile(r"\s*([A-Za-z_]\w*)\s*=(.*)")
@@ -100,14 +100,16 @@ def read_source(text: str, path: str) -> Source:
     if arch is None:
         line = text.count("\n", 0, start) + 1
         if match[1] in ("ARM", "PPC", "X86", "RISCV", "MIPS", "C", "LISA", "BPF", "ASL", "LK", "JAVA"):
-            raise UnsupportedTestError(path, line, f"architecture {match[1]} is not modelled; AArch64 and X86_64 are")
+            raise UnsupportedTestError(
+                path, line, f"architecture {match[1]} is not modelled; AArch64 and X86_64 are"
+            )
         raise LitmusError(path, line, f"{match[1]!r} is not an architecture; known: AArch64, X86_64")
     source = Source(path, arch, match[2])
     opening = text.find("{", match.end())
     if opening < 0:
         raise LitmusError(path, text.count("\n") + 1, "there is no initial state: '{' is missing")
-    for line in text[match.end() : opening].splitlines():
-        found = _KEY.match(line)
+    for entry in text[match.end() : opening].splitlines():
+        found = _KEY.match(entry)
         if found is not None:
             source.keys[found[1].upper()] = found[2].strip()
     _refuse(source)
@@ -156,7 +158,9 @@ def _read_rows(source: Source, text: str, start: int, end: int) -> None:
             source.names = cells
             for cell in cells:
                 if not re.fullmatch(r"P\d+(\.F)?(:.*)?", cell):
-                    raise LitmusError(source.path, number, f"{cell!r} is not the head of a column, such as P0")
+                    raise LitmusError(
+                        source.path, number, f"{cell!r} is not the head of a column, such as P0"
+                    )
             continue
         if len(cells) > len(source.names):
             if any(cells[len(source.names) :]):

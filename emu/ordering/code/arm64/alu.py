@@ -46,9 +46,23 @@ CONDITIONS: dict[str, Callable[[int], bool]] = {
 }
 
 OPPOSITE = {
-    "EQ": "NE", "NE": "EQ", "CS": "CC", "HS": "LO", "CC": "CS", "LO": "HS", "MI": "PL", "PL": "MI", "VS": "VC",
-    "VC": "VS", "HI": "LS", "LS": "HI", "GE": "LT", "LT": "GE", "GT": "LE", "LE": "GT",
-}  # fmt: skip
+    "EQ": "NE",
+    "NE": "EQ",
+    "CS": "CC",
+    "HS": "LO",
+    "CC": "CS",
+    "LO": "HS",
+    "MI": "PL",
+    "PL": "MI",
+    "VS": "VC",
+    "VC": "VS",
+    "HI": "LS",
+    "LS": "HI",
+    "GE": "LT",
+    "LT": "GE",
+    "GT": "LE",
+    "LE": "GT",
+}
 
 
 def value_of(state: State, source: Register) -> int:
@@ -363,7 +377,8 @@ def select(name: str, operands: list[str]) -> Instruction:
 
 _TABLE: dict[str, Callable[[str, list[str]], Instruction]] = {
     **dict.fromkeys(
-        ("ADD", "ADDS", "SUB", "SUBS", "AND", "ANDS", "ORR", "EOR", "BIC", "BICS", "ORN", "EON"), three_operands
+        ("ADD", "ADDS", "SUB", "SUBS", "AND", "ANDS", "ORR", "EOR", "BIC", "BICS", "ORN", "EON"),
+        three_operands,
     ),
     **dict.fromkeys(("CMP", "CMN", "TST"), compare),
     **dict.fromkeys(("MOV", "MOVZ", "MOVN", "MOVK", "MVN", "NEG", "NEGS"), move),

@@ -125,7 +125,12 @@ def _swap(name: str, operands: list[str]) -> Instruction:
         source, where = need_register(operands[0]), memory(operands[1:])
         target = Register("", source.bits)
     else:
-        operation, acquire, release, suffix = match[1].removeprefix("LD"), match[2] == "A", match[3] == "L", match[4]
+        operation, acquire, release, suffix = (
+            match[1].removeprefix("LD"),
+            match[2] == "A",
+            match[3] == "L",
+            match[4],
+        )
         source, target, where = need_register(operands[0]), need_register(operands[1]), memory(operands[2:])
     size = _size(suffix, source)
     change = _CHANGE.get(operation)
@@ -172,9 +177,20 @@ def _compare_and_swap(name: str, operands: list[str]) -> Instruction:
 
             def written(newer: State, value: int, data: Deps, inner: Deps) -> None:
                 store(
-                    newer, address, deps, value, data, size, index, release=release, inner=inner, choice=choice,
-                    data_choice=expected_from.pick, atomic_read=index, acquire_release=acquire and release,
-                )  # fmt: skip
+                    newer,
+                    address,
+                    deps,
+                    value,
+                    data,
+                    size,
+                    index,
+                    release=release,
+                    inner=inner,
+                    choice=choice,
+                    data_choice=expected_from.pick,
+                    atomic_read=index,
+                    acquire_release=acquire and release,
+                )
 
             if old != expected:
 

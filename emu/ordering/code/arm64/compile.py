@@ -14,9 +14,7 @@ from emu.ordering.code.errors import CodeError
 from emu.ordering.code.thread import Instruction
 
 _FREE = frozenset({"B", "BL", "CBZ", "CBNZ", "TBZ", "TBNZ", "ISB", "NOP", "SVC"})
-"""May be modified, and be the result, while another CPU executes them (Arm ARM B2.2.5; facts of the model)."""
-
-
+"""May be modified, and be the result, while another CPU executes them (Arm ARM DDI 0487, B2.2.5)."""
 
 
 def mnemonic(text: str) -> tuple[str, str]:

@@ -23,18 +23,18 @@ def address_of(state: State, where: Memory) -> tuple[int, Deps]:
     """Return an address and what it was made from, and do the writeback."""
     address = value_of(state, where.base)
     deps = deps_of(state, where.base)
-    if where.index is not None and where.writeback != "post":
-        index = value_of(state, where.index)
+    if where.indexed is not None and where.writeback != "post":
+        index = value_of(state, where.indexed)
         how = where.modifier
         address += apply(how, index, 64) if how is not None else index
-        deps = deps | deps_of(state, where.index)
+        deps = deps | deps_of(state, where.indexed)
     used = address & MASK64
     if where.writeback:
         moved = (used + where.offset) & MASK64
         moved_deps = deps
-        if where.index is not None:
-            moved = (used + value_of(state, where.index)) & MASK64
-            moved_deps = deps | deps_of(state, where.index)
+        if where.indexed is not None:
+            moved = (used + value_of(state, where.indexed)) & MASK64
+            moved_deps = deps | deps_of(state, where.indexed)
         if where.writeback == "pre":
             used = moved
         assign(state, where.base, moved, moved_deps)
@@ -54,8 +54,9 @@ def load(
 ) -> Pending:  # fmt: skip
     """Return the read of ``size`` bytes; ``then`` gets the value and what it depends on.
 
-    ``access`` is the index of the first event of its single-copy atomic access, -1 if that is the read itself.
+    ``access`` is the number of the first event of its single-copy atomic access, -1: the read itself.
     """
+    state.code.access(address, size)
     placed = state.order.read(address, deps, **kind)
     event = Event(READ, address, None, placed.local, placed.synced, -1, access)
 
@@ -66,13 +67,21 @@ def load(
 
 
 def store(
-    state: State, address: int, deps: Deps, value: int, data: Deps, size: int, partner: int = -1, access: int = -1,
+    state: State,
+    address: int,
+    deps: Deps,
+    value: int,
+    data: Deps,
+    size: int,
+    partner: int = -1,
+    access: int = -1,
     **kind: Any,
-) -> None:  # fmt: skip
+) -> None:
     """Do the write of ``size`` bytes."""
     placed = state.order.write(address, deps, data, **kind)
     value = truncated(value, size)
     code = state.code
+    code.access(address, size)
     restricted = code.restricts(address, value)
     event = Event(WRITE, address, value, placed.local, placed.synced, partner, access, restricted)
     state.wrote(event)

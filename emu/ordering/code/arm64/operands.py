@@ -45,14 +45,14 @@ class Memory(NamedTuple):
     Args:
         base: register.
         offset: added to it.
-        index: register added to it, if any.
+        indexed: register added to it, if any.
         modifier: of the index register.
         writeback: ``""``, ``pre`` or ``post``.
     """
 
     base: Register
     offset: int
-    index: Register | None
+    indexed: Register | None
     modifier: Modifier | None
     writeback: str
 

@@ -18,9 +18,16 @@ _EXCLUSIVE = re.compile(r"(LD|ST)([AL]?)XP$")
 
 
 def _load_two(
-    state: State, address: int, deps: Deps, size: int,
-    then: Callable[[State, tuple[int, int], tuple[Deps, Deps]], Result], *, ordered: bool = False, together: bool = False, **kind: bool,
-) -> Result:  # fmt: skip
+    state: State,
+    address: int,
+    deps: Deps,
+    size: int,
+    then: Callable[[State, tuple[int, int], tuple[Deps, Deps]], Result],
+    *,
+    ordered: bool = False,
+    together: bool = False,
+    **kind: bool,
+) -> Result:
     def first(new: State, low: int, low_from: Deps) -> Result:
         def second(newer: State, high: int, high_from: Deps) -> Result:
             return then(newer, (low, high), (low_from, high_from))

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from emu.ordering.code.arm64.operands import MASK64
 from emu.ordering.code.arm64.branches import target_of
+from emu.ordering.code.arm64.operands import MASK64
 from emu.ordering.code.errors import CodeError, UnsupportedError
 from emu.ordering.code.thread import Instruction, Pending, Result, State
 from emu.ordering.code.x86_64.operands import Immediate, Memory, Operand, Register, operand
@@ -24,18 +24,32 @@ _NAME = re.compile(
 _EXTEND = re.compile(r"mov([sz])([bwl])([wlq])$")
 
 _CONDITIONS: dict[str, Callable[[int], bool]] = {
-    "e": lambda f: bool(f & 2), "z": lambda f: bool(f & 2), "ne": lambda f: not f & 2, "nz": lambda f: not f & 2,
-    "c": lambda f: bool(f & 1), "b": lambda f: bool(f & 1), "ae": lambda f: not f & 1, "nb": lambda f: not f & 1,
-    "nc": lambda f: not f & 1, "be": lambda f: bool(f & 3), "na": lambda f: bool(f & 3),
-    "a": lambda f: not f & 3, "nbe": lambda f: not f & 3, "s": lambda f: bool(f & 4), "ns": lambda f: not f & 4,
-    "o": lambda f: bool(f & 8), "no": lambda f: not f & 8,
-    "l": lambda f: (f >> 2 & 1) != (f >> 3 & 1), "nge": lambda f: (f >> 2 & 1) != (f >> 3 & 1),
-    "ge": lambda f: (f >> 2 & 1) == (f >> 3 & 1), "nl": lambda f: (f >> 2 & 1) == (f >> 3 & 1),
+    "e": lambda f: bool(f & 2),
+    "z": lambda f: bool(f & 2),
+    "ne": lambda f: not f & 2,
+    "nz": lambda f: not f & 2,
+    "c": lambda f: bool(f & 1),
+    "b": lambda f: bool(f & 1),
+    "ae": lambda f: not f & 1,
+    "nb": lambda f: not f & 1,
+    "nc": lambda f: not f & 1,
+    "be": lambda f: bool(f & 3),
+    "na": lambda f: bool(f & 3),
+    "a": lambda f: not f & 3,
+    "nbe": lambda f: not f & 3,
+    "s": lambda f: bool(f & 4),
+    "ns": lambda f: not f & 4,
+    "o": lambda f: bool(f & 8),
+    "no": lambda f: not f & 8,
+    "l": lambda f: (f >> 2 & 1) != (f >> 3 & 1),
+    "nge": lambda f: (f >> 2 & 1) != (f >> 3 & 1),
+    "ge": lambda f: (f >> 2 & 1) == (f >> 3 & 1),
+    "nl": lambda f: (f >> 2 & 1) == (f >> 3 & 1),
     "le": lambda f: bool(f & 2) or (f >> 2 & 1) != (f >> 3 & 1),
     "ng": lambda f: bool(f & 2) or (f >> 2 & 1) != (f >> 3 & 1),
     "g": lambda f: not f & 2 and (f >> 2 & 1) == (f >> 3 & 1),
     "nle": lambda f: not f & 2 and (f >> 2 & 1) == (f >> 3 & 1),
-}  # fmt: skip
+}
 
 
 def _signed(value: int, size: int) -> int:
@@ -48,7 +62,10 @@ def _sum_flags(wide: int, signed_sum: int, size: int) -> int:
     result = wide & (1 << bits) - 1
     carry = wide < 0 or wide >> bits
     return (
-        bool(carry) | (result == 0) << 1 | (result >> (bits - 1)) << 2 | (signed_sum != _signed(result, size)) << 3
+        bool(carry)
+        | (result == 0) << 1
+        | (result >> (bits - 1)) << 2
+        | (signed_sum != _signed(result, size)) << 3
     )
 
 
@@ -105,14 +122,15 @@ def _address(state: State, where: Memory) -> int:
     address = where.offset
     if where.base is not None:
         address += _value(state, where.base)
-    if where.index is not None:
-        address += _value(state, where.index) * where.scale
+    if where.indexed is not None:
+        address += _value(state, where.indexed) * where.scale
     return address & MASK64
 
 
 def _load(
     state: State, address: int, size: int, then: Callable[[State, int], Result], locked: bool = False
 ) -> Pending:
+    state.code.access(address, size)
     placed = state.order.read(address, locked=locked)
 
     def got(new: State, value: int) -> Result:
@@ -121,11 +139,14 @@ def _load(
     return Pending(Event(READ, address, None, placed.local), got)
 
 
-def _store(state: State, address: int, value: int, size: int, *, locked: bool = False, own_read: int = -1) -> None:
+def _store(
+    state: State, address: int, value: int, size: int, *, locked: bool = False, own_read: int = -1
+) -> None:
     placed = state.order.write(address, locked=locked, own_read=own_read)
     value &= (1 << 8 * size) - 1
     partner = own_read if locked else -1
     code = state.code
+    code.access(address, size)
     state.wrote(Event(WRITE, address, value, placed.local, 0, partner, -1, code.restricts(address, value)))
     if code.is_text(address):
         state.texts = {**state.texts, address: (*state.texts.get(address, ()), value)}

@@ -40,7 +40,7 @@ class Memory(NamedTuple):
 
     offset: int
     base: Register | None
-    index: Register | None
+    indexed: Register | None
     scale: int
 
 

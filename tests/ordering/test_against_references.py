@@ -1,0 +1,105 @@
+"""The compiled search gives what slow, plain twins give: whole sets of outcomes, on random programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from emu.ordering.columns import ARM_ATOMIC
+from emu.ordering.explore import explore
+from emu.ordering.generate import random_test
+from emu.ordering.litmus.program import LitmusTest
+from emu.ordering.local_arm64 import ArmOrder
+from emu.ordering.local_x86 import TsoOrder
+from emu.ordering.tree import Forest
+from tests.ordering.support import observed, programs, read
+from tests.reference.machines import Recorder, run
+from tests.reference.memory_models import candidates, outcomes
+
+SEEDS = st.integers(0, 10**6)
+RELAXED = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+MOST = 400
+"""Candidates that the plain twin is asked to judge."""
+
+
+def explored(test: LitmusTest, order: Any, rules: int = 0) -> dict[Any, int]:
+    places = observed(test)
+    found = explore(programs(test, order), test.memory, rules=rules, observed=places)
+    assert found.complete
+    result: dict[Any, int] = {}
+    for one in found.outcomes:
+        key = one.finals, tuple(one.memory[place] for place in places)
+        result[key] = result.get(key, 0) + one.executions
+    return result
+
+
+def plain(test: LitmusTest, order: Any, *, arm: bool) -> dict[Any, int] | None:
+    forest = Forest(programs(test, order), dict(test.memory))
+    if sum(1 for _ in zip(candidates(forest, test.memory), range(MOST), strict=False)) == MOST:
+        return None
+    return outcomes(forest, test.memory, observed(test), arm=arm)
+
+
+class TestAxioms:
+    """All executions that the axioms allow, and as many: the plain twin judges each candidate whole."""
+
+    @pytest.mark.parametrize("features", ["plain", "deps", "atomics", "exclusives", "all"])
+    @RELAXED
+    @given(seed=SEEDS)
+    def test_arm(self, features: str, seed: int) -> None:
+        test = read(random_test(seed, features, cpus=2, length=2))
+        expected = plain(test, ArmOrder, arm=True)
+        if expected is not None:
+            assert explored(test, ArmOrder, ARM_ATOMIC) == expected
+
+    @RELAXED
+    @given(seed=SEEDS, total=st.booleans())
+    def test_x86(self, seed: int, total: bool) -> None:
+        def order() -> TsoOrder:
+            return TsoOrder(total=total)
+
+        test = read(random_test(seed, "x86", cpus=2, length=2))
+        expected = plain(test, order, arm=False)
+        if expected is not None:
+            assert explored(test, order) == expected
+
+    @settings(RELAXED, max_examples=10)
+    @given(seed=SEEDS)
+    def test_three_cpus(self, seed: int) -> None:
+        test = read(random_test(seed, "plain", cpus=3, length=1))
+        expected = plain(test, ArmOrder, arm=True)
+        if expected is not None:
+            assert explored(test, ArmOrder, ARM_ATOMIC) == expected
+
+
+class TestMachines:
+    """The axioms of SC and x86-TSO allow just what machines do that run all interleavings."""
+
+    @RELAXED
+    @given(seed=SEEDS, cpus=st.integers(2, 3), length=st.integers(1, 3))
+    def test_tso_is_the_store_buffer_machine(self, seed: int, cpus: int, length: int) -> None:
+        test = read(random_test(seed, "x86", cpus=cpus, length=length))
+        machine = run(programs(test, Recorder), test.memory, observed(test), buffered=True)  # type: ignore[arg-type]
+
+        assert set(explored(test, TsoOrder)) == machine
+
+    @RELAXED
+    @given(seed=SEEDS, cpus=st.integers(2, 3), length=st.integers(1, 3))
+    def test_sc_is_interleaving(self, seed: int, cpus: int, length: int) -> None:
+        test = read(random_test(seed, "x86", cpus=cpus, length=length))
+        machine = run(programs(test, Recorder), test.memory, observed(test), buffered=False)  # type: ignore[arg-type]
+
+        assert set(explored(test, lambda: TsoOrder(total=True))) == machine
+
+
+def test_exploring_twice_gives_the_same_in_the_same_order() -> None:
+    test = read(random_test(7, "all", cpus=2, length=3))
+    first: Sequence[Any] = explore(programs(test, ArmOrder), test.memory, rules=ARM_ATOMIC).outcomes
+    again: Sequence[Any] = explore(programs(test, ArmOrder), test.memory, rules=ARM_ATOMIC).outcomes
+
+    assert first == again
+    assert len(first) > 1
