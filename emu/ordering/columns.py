@@ -55,7 +55,9 @@ FIRST_CHILD = 2
 CHILDREN = 3
 LEAF = 4
 """Number of the leaf; -1: not one."""
-NODE_COLUMNS = 5
+WAITS = 5
+"""Location of the read that the node waits for; -1: none."""
+NODE_COLUMNS = 6
 
 # Table of placed events, int64.
 ROW = 0
@@ -95,8 +97,16 @@ STEPS = 1
 EXECUTIONS = 2
 USED = 3
 """Slots of the outcome table that are taken."""
-LEAVES = 4
+ASKED = 4
+"""1: values are wanted that no child stands for yet."""
+LEAVES = 5
 """Here and after: per CPU the node that its program ended in."""
+
+# What the search knows of a node and a pair.
+UNKNOWN = 0
+WANTED = 1
+"""A read that waits there could return it, and no child stands for that."""
+PRESENT = 2
 
 # Outcome table, int64: an open hash table.
 HITS = 0

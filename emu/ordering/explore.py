@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emu.ordering.columns import (
+    ASKED,
     CMODX,
     DONE,
     EXECUTIONS,
@@ -21,7 +23,9 @@ from emu.ordering.columns import (
     OUTCOME_KEY,
     PAUSED,
     PLACED_COLUMNS,
+    PRESENT,
     STEPS,
+    WANTED,
     Table,
 )
 from emu.ordering.guessing import PAIR_COLUMNS
@@ -99,6 +103,7 @@ def explore(
     max_seconds: float | None = None,
     max_executions: int | None = None,
     max_nodes: int = 1_000_000,
+    lazily: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Exploration:
     """Return every outcome of the programs that the axioms allow.
@@ -112,19 +117,48 @@ def explore(
         max_seconds: stop after about so long.
         max_executions: stop after so many allowed executions.
         max_nodes: give up if the programs' choice trees get larger.
+        lazily: ask the programs only for steps that a partial execution within the axioms has reached.
         progress: is called about once a second with decisions and executions so far.
     """
     started = time.monotonic()
+    budget = _Budget(
+        started=started,
+        seconds=max_seconds,
+        executions=_NO_LIMIT if max_executions is None else max_executions,
+        progress=progress,
+    )
     try:
-        forest = Forest(programs, dict(initial), budget=max_nodes, unwritten=unwritten)
+        forest = Forest(programs, dict(initial), budget=max_nodes, unwritten=unwritten, lazily=lazily)
+        while True:
+            packed = pack(forest, observed)
+            found, wanted = _search(packed, rules, budget, lazily)
+            if wanted is None or found.stopped_by == "time":
+                return found
+            for node, pair in zip(*np.nonzero(wanted == WANTED), strict=True):
+                cpu, waiting = packed.trees[node]
+                forest.give(cpu, waiting, packed.values[packed.pairs[pair][1]])
     except TreeBudgetError:
         return Exploration(outcomes=(), executions=0, complete=False, steps=0, stopped_by="paths")
-    packed = pack(forest, observed)
-    control = np.zeros(LEAVES + len(programs), np.int64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Budget:
+    started: float
+    seconds: float | None
+    executions: int
+    progress: Callable[[int, int], None] | None
+
+
+def _search(
+    packed: Packed, rules: int, budget: _Budget, lazily: bool
+) -> tuple[Exploration, NDArray[np.uint8] | None]:
+    """Search the trees as they are; return what was found and, if any, which values are wanted."""
+    cpus = len(packed.cpus)
+    control = np.zeros(LEAVES + cpus, np.int64)
     most = packed.most_events
     depth = packed.most_decisions + 2
     words = max(1, (most + 63) // 64)
-    width = OUTCOME_KEY + len(programs) + packed.locations
+    width = OUTCOME_KEY + cpus + packed.locations
     frames = np.zeros((depth + 1, FRAME_COLUMNS), np.int64)
     placed = np.zeros((most + 1, PLACED_COLUMNS), np.int64)
     order = np.zeros((packed.locations, most + 1), np.int64)
@@ -136,13 +170,13 @@ def explore(
     slots = 64
     outcomes = np.zeros((slots + 1, width), np.int64)
     witnesses = np.zeros((slots + 1, 1 + 3 * most), np.int64)
-    limit = _NO_LIMIT if max_executions is None else max_executions
+    wanted = _known(packed) if lazily else np.zeros((1, 1), np.uint8)
     while True:
         why = search(
             control,
             rules,
             _STEPS,
-            limit,
+            budget.executions,
             packed.events,
             packed.local,
             packed.synced,
@@ -153,6 +187,8 @@ def explore(
             packed.initial,
             packed.last_writer,
             packed.observed,
+            packed.pair_location,
+            wanted,
             frames,
             placed,
             order,
@@ -166,19 +202,31 @@ def explore(
         if why == FULL:
             outcomes, witnesses = _grown(outcomes, witnesses)
         elif why == PAUSED:
-            if progress is not None:
-                progress(int(control[STEPS]), int(control[EXECUTIONS]))
-            if max_seconds is not None and time.monotonic() - started > max_seconds:
+            if budget.progress is not None:
+                budget.progress(int(control[STEPS]), int(control[EXECUTIONS]))
+            if budget.seconds is not None and time.monotonic() - budget.started > budget.seconds:
                 break
         else:
             break
-    return Exploration(
-        outcomes=tuple(_outcomes(packed, outcomes, witnesses)),
+    found = Exploration(
+        outcomes=() if control[ASKED] and why == DONE else tuple(_outcomes(packed, outcomes, witnesses)),
         executions=int(control[EXECUTIONS]),
-        complete=why == DONE,
+        complete=why == DONE and not control[ASKED],
         steps=int(control[STEPS]),
         stopped_by={PAUSED: "time", LIMIT: "executions"}.get(why, ""),
     )
+    return found, wanted if control[ASKED] and why == DONE else None
+
+
+def _known(packed: Packed) -> NDArray[np.uint8]:
+    """Return per node and pair whether the read that waits there has been told the value."""
+    known = np.zeros((max(2, len(packed.trees)), len(packed.pair_location)), np.uint8)
+    for number, (_, node) in enumerate(packed.trees):
+        if node.seen:
+            for pair, (_, value) in enumerate(packed.pairs):
+                if packed.values[value] in node.seen:
+                    known[number, pair] = PRESENT
+    return known
 
 
 def _grown(outcomes: Table, witnesses: Table) -> tuple[Table, Table]:

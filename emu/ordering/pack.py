@@ -45,6 +45,9 @@ class Packed:
         location_names: per location.
         values: per value.
         sources: per row of the event table its CPU and the event.
+        trees: per node its CPU and itself.
+        pairs: per pair its location and value.
+        pair_location: the former alone, as a table.
         most_events: on any combination of paths.
         most_decisions: likewise.
         most_guesses: likewise.
@@ -65,6 +68,9 @@ class Packed:
     location_names: list[Hashable]
     values: list[Hashable]
     sources: list[tuple[int, Event]]
+    trees: list[tuple[int, Node]]
+    pairs: list[tuple[int, int]]
+    pair_location: Table
     most_events: int
     most_decisions: int
     most_guesses: int
@@ -102,6 +108,7 @@ def pack(forest: Forest, observed: Sequence[Hashable]) -> Packed:
     finals: list[Any] = []
     sources: list[tuple[int, Event]] = []
     writers: dict[int, int] = {}
+    trees: list[tuple[int, Node]] = []
     roots = []
     widest = 1
     events_total = decisions_total = 0
@@ -113,7 +120,8 @@ def pack(forest: Forest, observed: Sequence[Hashable]) -> Packed:
         stack: list[tuple[Node, int, int, int, dict[int, int]]] = [(root, -1, 0, 0, dict.fromkeys(most, 0))]
         # Every root hangs below a node of its own, so that a CPU begins with a choice like any other.
         roots.append(len(nodes))
-        nodes.append((0, 0, len(children), 1, -1))
+        nodes.append((0, 0, len(children), 1, -1, -1))
+        trees.append((cpu, root))
         children.append(-1)
         completed.append(0)
         finals.append(None)
@@ -148,7 +156,9 @@ def pack(forest: Forest, observed: Sequence[Hashable]) -> Packed:
             below = len(node.children)
             depth += 1
             ended = step.wants is None and not step.ways and not step.dead
-            nodes.append((first, len(rows) - first, len(children), below, number if ended else -1))
+            waits = -1 if step.wants is None else locations[step.wants.location]
+            nodes.append((first, len(rows) - first, len(children), below, number if ended else -1, waits))
+            trees.append((cpu, node))
             completed.append(step.completed)
             finals.append(step.final if ended else None)
             start = len(children)
@@ -197,6 +207,9 @@ def pack(forest: Forest, observed: Sequence[Hashable]) -> Packed:
         location_names=list(locations) or [None],
         values=list(values),
         sources=sources,
+        trees=trees,
+        pairs=list(pairs),
+        pair_location=np.array([location for location, _ in pairs] or [-1], np.int64),
         most_events=max(1, events_total),
         most_decisions=decisions_total + writes * (reads + fetches),
         most_guesses=cleans * writes + invalidations * fetches,

@@ -9,9 +9,13 @@ branch: all axioms forbid cycles, and placing more can't undo one.
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from emu.compiled import jit
 from emu.ordering.bits import Rows
 from emu.ordering.columns import (
+    ASKED,
     BASE,
     CHILDREN,
     CPU_OF,
@@ -39,7 +43,10 @@ from emu.ordering.columns import (
     ROW,
     SERIAL_FETCH,
     STEPS,
+    UNKNOWN,
     USED,
+    WAITS,
+    WANTED,
     WRITE,
     Table,
 )
@@ -93,6 +100,8 @@ def search(
     initial: Table,
     last_writer: Table,
     observed: Table,
+    pair_location: Table,
+    wanted: NDArray[np.uint8],
     frames: Table,
     placed: Table,
     order: Table,
@@ -120,6 +129,8 @@ def search(
         initial: initial pairs (row 0) and values (row 1), shape ``(2, locations)``.
         last_writer: per pair the last CPU that may write it; -1: none.
         observed: per location 1 if its final value tells outcomes apart.
+        pair_location: per pair its location.
+        wanted: per node and pair ``UNKNOWN``, ``WANTED`` or ``PRESENT``; one row: values are all there.
         frames: stack of decisions, shape ``(depth, FRAME_COLUMNS)``.
         placed: table of placed events.
         order: per location its writes in coherence order, shape ``(locations, writes)``.
@@ -267,7 +278,10 @@ def search(
                 decision = _RANK
             _push(frames, depth, decision, after, 0, cpu, node, index + 1, after)
             depth += 1
-        elif nodes[node, CHILDREN] > 0:
+        elif nodes[node, CHILDREN] > 0 or nodes[node, WAITS] >= 0:
+            if nodes[node, WAITS] >= 0 and wanted.shape[0] > 1:
+                _ask(node, cpu, control, nodes, placed, events, order, lengths, initial, last_writer,
+                     pair_location, wanted)  # fmt: skip
             _push(frames, depth, _CHOOSE, 0, 0, cpu, node, 0, after)
             depth += 1
         elif nodes[node, LEAF] >= 0 and _no_read_is_lost(cpu, after, placed, events, last_writer):
@@ -294,6 +308,25 @@ def search(
                 return LIMIT
     control[DEPTH] = 0
     return DONE
+
+
+@jit
+def _ask(
+    node: int, cpu: int, control: Table, nodes: Table, placed: Table, events: Table, order: Table,
+    lengths: Table, initial: Table, last_writer: Table, pair_location: Table, wanted: NDArray[np.uint8],
+) -> None:  # fmt: skip
+    """Note the values that the read which a node waits for could return, and that have no child yet."""
+    location = nodes[node, WAITS]
+    for pair in range(pair_location.shape[0]):
+        if pair_location[pair] != location or wanted[node, pair] != UNKNOWN:
+            continue
+        found = initial[0, location] == pair or last_writer[pair] > cpu
+        for place_of in range(lengths[location]):
+            if events[placed[order[location, place_of], ROW], PAIR] == pair:
+                found = True
+        if found:
+            wanted[node, pair] = WANTED
+            control[ASKED] = 1
 
 
 @jit

@@ -101,6 +101,8 @@ class Node:
     """The values that the read it waits for has returned."""
     writes: int = 0
     """How many writes are on the path so far."""
+    depth: int = 0
+    """How many computations lie behind the values read so far."""
 
 
 class TreeBudgetError(Exception):
@@ -115,6 +117,7 @@ class Forest:
         initial: value of each location that is not 0 at first.
         budget: most nodes.
         unwritten: initial value of all other locations.
+        lazily: a read returns only the values that `give` is called with.
     """
 
     def __init__(
@@ -124,11 +127,13 @@ class Forest:
         *,
         budget: int = 1_000_000,
         unwritten: Any = 0,
+        lazily: bool = False,
     ) -> None:
         self.programs = programs
         self.initial = initial
         self.unwritten = unwritten
         self.budget = budget
+        self._lazily = lazily
         self.nodes = 0
         self._values: list[dict[Any, dict[Any, int]]] = [{} for _ in programs]
         """Per CPU, per location, the values it may write and the round they were found in."""
@@ -142,8 +147,28 @@ class Forest:
         for cpu, program in enumerate(programs):
             self.roots.append(Node(program.start()))
             self._grow(cpu, self.roots[cpu], 0)
-        while self._found and self._round < sum(self._writes):
+        while not lazily and self._found and self._round < sum(self._writes):
             self._spread()
+
+    def give(self, cpu: int, node: Node, value: Hashable) -> None:
+        """Let the read that a node waits for return a value.
+
+        A value that is computed from more values in turn than there are writes can't occur: such a
+        one is not followed.
+        """
+        assert node.step.wants is not None, "only such nodes are asked for values"
+        location = node.step.wants.location
+        depths = [values[location].get(value, 0) for values in self._values if location in values]
+        own = self._own(node.step.wants)
+        depth = 0 if value in own else max(node.depth, min((one for one in depths if one), default=0))
+        if depth > 2 * sum(self._writes) + 2:
+            node.seen.add(value)
+            return
+        grown: list[Node] = []
+        self._round = depth
+        self._child(cpu, node, value, grown)
+        for child in grown:
+            self._grow(cpu, child, child.writes)
 
     def _spread(self) -> None:
         """Give the values that were found in one round to all CPUs that wait for them."""
@@ -186,6 +211,9 @@ class Forest:
                         self._found.append((cpu, event.location, event.value))
             if node.writes > self._writes[cpu]:
                 self._writes[cpu] = node.writes
+            node.depth = max(node.depth, self._round)
+            if step.wants is not None and self._lazily:
+                continue
             if step.wants is not None:
                 location = step.wants.location
                 self._waiting[cpu].setdefault(location, []).append(node)

@@ -103,3 +103,23 @@ def test_exploring_twice_gives_the_same_in_the_same_order() -> None:
 
     assert first == again
     assert len(first) > 1
+
+
+class TestLazily:
+    """Asking programs only for what a partial execution has reached loses nothing."""
+
+    @RELAXED
+    @given(seed=SEEDS, features=st.sampled_from(["plain", "deps", "atomics", "exclusives", "all"]))
+    def test_outcomes_are_the_same(self, seed: int, features: str) -> None:
+        test = read(random_test(seed, features, cpus=2, length=3))
+        whole = explore(programs(test, ArmOrder), test.memory, rules=ARM_ATOMIC, observed=observed(test))
+        lazy = explore(
+            programs(test, ArmOrder), test.memory, rules=ARM_ATOMIC, observed=observed(test), lazily=True
+        )
+
+        def told(found: Any) -> set[Any]:
+            return {(one.finals, tuple(one.memory.items()), one.executions) for one in found.outcomes}
+
+        assert lazy.complete
+        assert lazy.executions == whole.executions
+        assert sorted(map(repr, told(lazy))) == sorted(map(repr, told(whole)))
