@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.harness import ROOT, Table, environment, facts_line
 
-BENCHMARKS = ("dispatch", "memory", "trace", "startup", "install", "transition")
+BENCHMARKS = ("dispatch", "memory", "trace", "startup", "install", "transition", "litmus")
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "performance.md"
 

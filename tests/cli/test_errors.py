@@ -15,7 +15,7 @@ from tests.trace import strategies
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ("other/1", "klpemu.run/1", "klpemu.run/99", "klpemu.run/x")
-VERBS = ("analyze", "disasm", "doctor", "list", "run")
+VERBS = ("analyze", "disasm", "doctor", "list", "litmus", "run")
 
 
 @pytest.fixture(autouse=True)

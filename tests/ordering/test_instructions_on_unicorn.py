@@ -28,37 +28,42 @@ TEXT, DATA = 0x10000, 0x20000
 ROUNDS = 12
 
 ARM = """
-add w0,w1,w2 | add x0,x1,x2,lsl #3 | add x0,x1,w2,sxtw | add x0,x1,w2,uxtb #2 | add w0,w1,#17 | adds w0,w1,w2
-adds x0,x1,x2 | sub w0,w1,w2,asr #5 | sub x0,x1,#9 | subs w0,w1,w2 | subs x0,x1,#1 | and w0,w1,w2 | ands x0,x1,x2
-orr w0,w1,w2,ror #7 | eor x0,x1,x2 | eor w0,w1,#1 | bic w0,w1,w2 | bics x0,x1,x2 | orn w0,w1,w2 | eon x0,x1,x2
-cmp w1,w2 | cmp x1,#3 | cmn w1,w2 | tst x1,x2 | mov w0,w1 | mov x0,x1 | mov w0,#-1 | mov x0,#5 | movz w0,#7,lsl #16
-movn w0,#7 | movk x0,#9,lsl #32 | mvn w0,w1 | neg x0,x1 | negs w0,w1 | lsl w0,w1,#3 | lsr x0,x1,#9 | asr w0,w1,#4
-ror w0,w1,#5 | lsl x0,x1,x2 | lsr w0,w1,w2 | asr x0,x1,x2 | ror w0,w1,w2 | sxtb w0,w1 | sxth x0,w1 | sxtw x0,w1
-uxtb w0,w1 | uxth w0,w1 | ubfm x0,x1,#4,#20 | ubfm w0,w1,#20,#4 | sbfm x0,x1,#4,#20 | sbfm w0,w1,#20,#4
+add w0,w1,w2 | add x0,x1,x2,lsl #3 | add x0,x1,w2,sxtw | add x0,x1,w2,uxtb #2 | add w0,w1,#17
+adds w0,w1,w2 | adds x0,x1,x2 | sub w0,w1,w2,asr #5 | sub x0,x1,#9 | subs w0,w1,w2 | subs x0,x1,#1
+and w0,w1,w2 | ands x0,x1,x2 | orr w0,w1,w2,ror #7 | eor x0,x1,x2 | eor w0,w1,#1 | bic w0,w1,w2
+bics x0,x1,x2 | orn w0,w1,w2 | eon x0,x1,x2 | cmp w1,w2 | cmp x1,#3 | cmn w1,w2 | tst x1,x2 | mov w0,w1
+mov x0,x1 | mov w0,#-1 | mov x0,#5 | movz w0,#7,lsl #16 | movn w0,#7 | movk x0,#9,lsl #32 | mvn w0,w1
+neg x0,x1 | negs w0,w1 | lsl w0,w1,#3 | lsr x0,x1,#9 | asr w0,w1,#4 | ror w0,w1,#5 | lsl x0,x1,x2
+lsr w0,w1,w2 | asr x0,x1,x2 | ror w0,w1,w2 | sxtb w0,w1 | sxth x0,w1 | sxtw x0,w1 | uxtb w0,w1
+uxth w0,w1 | ubfm x0,x1,#4,#20 | ubfm w0,w1,#20,#4 | sbfm x0,x1,#4,#20 | sbfm w0,w1,#20,#4
 ubfx x0,x1,#3,#7 | sbfx w0,w1,#3,#7 | mul w0,w1,w2 | mneg x0,x1,x2 | madd w0,w1,w2,w3 | msub x0,x1,x2,x3
-rbit w0,w1 | rev x0,x1 | rev16 w0,w1 | rev32 x0,x1 | clz w0,w1 | clz x0,x1 | cls w0,w1 | csel w0,w1,w2,eq
-csel x0,x1,x2,ge | csinc w0,w1,w2,hi | csinv x0,x1,x2,lt | csneg w0,w1,w2,ls | cset w0,ne | csetm x0,mi | cinc w0,w1,cs
-cinv x0,x1,vc | cneg w0,w1,gt | ldr w0,[x8] | ldr x0,[x8] | ldr w0,[x8,#8] | ldr x0,[x8],#8 | ldr w0,[x8,#4]!
-ldrb w0,[x8] | ldrh w0,[x8] | ldrsb w0,[x8] | ldrsb x0,[x8] | ldrsh w0,[x8] | ldrsw x0,[x8] | ldur w0,[x8,#4]
-ldr w0,[x8,w9,sxtw] | ldr x0,[x8,x9,lsl #3] | ldr w0,[x8,w9,uxtw #2] | str w1,[x8] | str x1,[x8] | strb w1,[x8]
-strh w1,[x8] | str w1,[x8],#4 | str x1,[x8,#8]! | str w1,[x8,w9,sxtw] | stur x1,[x8,#8] | ldp x0,x1,[x8]
-ldp w0,w1,[x8],#8 | ldpsw x0,x1,[x8] | stp x1,x2,[x8] | stp w1,w2,[x8,#8]! | ldar w0,[x8] | ldarb w0,[x8]
-ldapr x0,[x8] | ldaprh w0,[x8] | stlr w1,[x8] | stlrb w1,[x8] | ldxr w0,[x8] | ldaxrb w0,[x8] | swp w1,w0,[x8]
-swpal x1,x0,[x8] | swpb w1,w0,[x8] | ldadd w1,w0,[x8] | ldaddal x1,x0,[x8] | ldeor w1,w0,[x8] | ldset x1,x0,[x8]
-ldclr w1,w0,[x8] | ldsmax x1,x0,[x8] | ldsmin x1,x0,[x8] | ldumax w1,w0,[x8] | ldumin x1,x0,[x8]
-ldaddh w1,w0,[x8] | stadd w1,[x8] | stclrl x1,[x8] | steor w1,[x8] | stset w1,[x8] | cas w0,w1,[x8] | casal x0,x1,[x8]
-casb w0,w1,[x8] | cash w0,w1,[x8] | casp w2,w3,w4,w5,[x8] | casp x2,x3,x4,x5,[x8]
+rbit w0,w1 | rev x0,x1 | rev16 w0,w1 | rev32 x0,x1 | clz w0,w1 | clz x0,x1 | cls w0,w1
+csel w0,w1,w2,eq | csel x0,x1,x2,ge | csinc w0,w1,w2,hi | csinv x0,x1,x2,lt | csneg w0,w1,w2,ls
+cset w0,ne | csetm x0,mi | cinc w0,w1,cs | cinv x0,x1,vc | cneg w0,w1,gt | ldr w0,[x8] | ldr x0,[x8]
+ldr w0,[x8,#8] | ldr x0,[x8],#8 | ldr w0,[x8,#4]! | ldrb w0,[x8] | ldrh w0,[x8] | ldrsb w0,[x8]
+ldrsb x0,[x8] | ldrsh w0,[x8] | ldrsw x0,[x8] | ldur w0,[x8,#4] | ldr w0,[x8,w9,sxtw]
+ldr x0,[x8,x9,lsl #3] | ldr w0,[x8,w9,uxtw #2] | str w1,[x8] | str x1,[x8] | strb w1,[x8] | strh w1,[x8]
+str w1,[x8],#4 | str x1,[x8,#8]! | str w1,[x8,w9,sxtw] | stur x1,[x8,#8] | ldp x0,x1,[x8]
+ldp w0,w1,[x8],#8 | ldpsw x0,x1,[x8] | stp x1,x2,[x8] | stp w1,w2,[x8,#8]! | ldar w0,[x8]
+ldarb w0,[x8] | ldapr x0,[x8] | ldaprh w0,[x8] | stlr w1,[x8] | stlrb w1,[x8] | ldxr w0,[x8]
+ldaxrb w0,[x8] | swp w1,w0,[x8] | swpal x1,x0,[x8] | swpb w1,w0,[x8] | ldadd w1,w0,[x8]
+ldaddal x1,x0,[x8] | ldeor w1,w0,[x8] | ldset x1,x0,[x8] | ldclr w1,w0,[x8] | ldsmax x1,x0,[x8]
+ldsmin x1,x0,[x8] | ldumax w1,w0,[x8] | ldumin x1,x0,[x8] | ldaddh w1,w0,[x8] | stadd w1,[x8]
+stclrl x1,[x8] | steor w1,[x8] | stset w1,[x8] | cas w0,w1,[x8] | casal x0,x1,[x8] | casb w0,w1,[x8]
+cash w0,w1,[x8] | casp w2,w3,w4,w5,[x8] | casp x2,x3,x4,x5,[x8]
 """
 X86 = """
-movl %ebx,%eax | movq %rbx,%rax | movb %bl,%al | movw %bx,%ax | movl $7,%eax | addl %ebx,%eax | addq $-3,%rax
-addb %bl,%al | subl %ebx,%eax | subq %rbx,%rax | andl %ebx,%eax | orq %rbx,%rax | xorl %ebx,%eax | xorw %bx,%ax
-incl %eax | decq %rax | negl %eax | notq %rax | cmpl %ebx,%eax | cmpq $5,%rax | testl %ebx,%eax | xchgl %ebx,%eax
-xaddl %ebx,%eax | shll $3,%eax | shrq $5,%rax | sarl $2,%eax | leaq 8(%rsi,%rdi,4),%rax | movzbl %bl,%eax
-movswq %bx,%rax | movl (%rsi),%eax | movq 8(%rsi),%rax | movb (%rsi),%al | movzwl (%rsi),%eax | movl %ebx,(%rsi)
-movq %rbx,(%rsi) | movb %bl,(%rsi) | movl $9,(%rsi) | movl (%rsi,%rdi,4),%eax | addl %ebx,(%rsi) | addq (%rsi),%rax
+movl %ebx,%eax | movq %rbx,%rax | movb %bl,%al | movw %bx,%ax | movl $7,%eax | addl %ebx,%eax
+addq $-3,%rax | addb %bl,%al | subl %ebx,%eax | subq %rbx,%rax | andl %ebx,%eax | orq %rbx,%rax
+xorl %ebx,%eax | xorw %bx,%ax | incl %eax | decq %rax | negl %eax | notq %rax | cmpl %ebx,%eax
+cmpq $5,%rax | testl %ebx,%eax | xchgl %ebx,%eax | xaddl %ebx,%eax | shll $3,%eax | shrq $5,%rax
+sarl $2,%eax | leaq 8(%rsi,%rdi,4),%rax | movzbl %bl,%eax | movswq %bx,%rax | movl (%rsi),%eax
+movq 8(%rsi),%rax | movb (%rsi),%al | movzwl (%rsi),%eax | movl %ebx,(%rsi) | movq %rbx,(%rsi)
+movb %bl,(%rsi) | movl $9,(%rsi) | movl (%rsi,%rdi,4),%eax | addl %ebx,(%rsi) | addq (%rsi),%rax
 lock addl %ebx,(%rsi) | subl %ebx,(%rsi) | lock incl (%rsi) | decq (%rsi) | notl (%rsi) | negl (%rsi)
 xchgl %ebx,(%rsi) | xchgq %rbx,(%rsi) | lock xaddl %ebx,(%rsi) | lock cmpxchgl %ebx,(%rsi)
-lock cmpxchgq %rbx,(%rsi) | cmpl $0,(%rsi) | cmpl %ebx,(%rsi) | testl $1,(%rsi) | andl $6,(%rsi) | lock orl %ebx,(%rsi)
+lock cmpxchgq %rbx,(%rsi) | cmpl $0,(%rsi) | cmpl %ebx,(%rsi) | testl $1,(%rsi) | andl $6,(%rsi)
+lock orl %ebx,(%rsi)
 """
 
 
@@ -90,7 +95,7 @@ def explored(
     while True:
         for event in step.events:
             if event.kind == 2:
-                at, size = event.location - DATA, code._sizes[event.location]  # type: ignore[operator]
+                at, size = event.location - DATA, code._sizes[event.location]  # type: ignore[operator, index]
                 memory[at : at + size] = int(event.value).to_bytes(size, "little")  # type: ignore[call-overload]
         if step.wants is not None:
             at = step.wants.location - DATA  # type: ignore[operator]
