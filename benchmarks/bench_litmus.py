@@ -1,6 +1,6 @@
 """How long does a litmus test take, reading included, in one process that runs hundreds?
 
-Each corpus of tests/litmus is measured after one test has loaded the compiled code. Target: a median of 10 ms.
+Each corpus of tests/litmus is measured once one test has loaded compiled code. Target: a median of 10 ms.
 """
 
 from __future__ import annotations

@@ -53,10 +53,10 @@ def _numba_version() -> str:
         return ""
 
 
-def is_compiled() -> bool:
-    """Whether the interleaving loop need not be compiled again."""
+def is_compiled(function: str = "loop.run_loop") -> bool:
+    """Whether a compiled function, the interleaving loop by default, need not be compiled again."""
     folder = cache_folder()
-    return folder is not None and any(folder.rglob("loop.run_loop*.nbc"))
+    return folder is not None and any(folder.rglob(f"{function}*.nbc"))
 
 
 @contextmanager

@@ -46,9 +46,12 @@ def command(
     others are run all the same; the exit code is then 2, or 4 if all it needs is not modelled.
     With a budget the exit code is 1 if a test was not run to its end.
     """
+    from emu.compiled import is_compiled
     from emu.ordering.litmus import UnsupportedTestError, run_text
     from emu.ordering.models import Model
 
+    if not is_compiled("search.search"):
+        print("klpemu: compiling the explorer, once after installation (about 20 s) ...", file=sys.stderr)
     chosen = None if model == "auto" else Model(model)
     worst = DONE
     for name in files:

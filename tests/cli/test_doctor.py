@@ -142,7 +142,7 @@ def test_no_place_for_compiled_code_is_no_reason_to_fail(
 def test_code_that_is_not_compiled_yet_is_announced(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emu.compiled.is_compiled", lambda: False)
+    monkeypatch.setattr("emu.compiled.is_compiled", lambda function="": False)
     code, checks = doctor(capsys)
 
     assert code == 0

@@ -22,7 +22,7 @@ VERBS = ("analyze", "disasm", "doctor", "list", "litmus", "run")
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run in an empty directory, with the engine taken for compiled: that it has to be is said on stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("emu.compiled.is_compiled", lambda: True)
+    monkeypatch.setattr("emu.compiled.is_compiled", lambda function="": True)
     return tmp_path
 
 
@@ -59,7 +59,9 @@ class TestCommandLine:
     def test_unknown_option_of_a_verb(self, capsys: pytest.CaptureFixture[str], verb: str) -> None:
         assert refusal(capsys, verb, "--bogus").startswith("No such option '--bogus'")
 
-    @pytest.mark.parametrize("verb", VERBS)
+    @pytest.mark.parametrize(
+        "verb", [verb for verb in VERBS if verb != "litmus"]
+    )  # takes any number of files
     def test_too_many_arguments(self, capsys: pytest.CaptureFixture[str], verb: str) -> None:
         assert refusal(capsys, verb, "images", "images").startswith("Got unexpected extra argument")
 
@@ -289,7 +291,7 @@ class TestRunOptions:
     def test_a_mistake_is_told_before_the_engine_is_compiled(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("emu.compiled.is_compiled", lambda: False)
+        monkeypatch.setattr("emu.compiled.is_compiled", lambda function="": False)
 
         refusal(capsys, "run", "--cpus", "0")
 

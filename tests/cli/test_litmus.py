@@ -36,6 +36,12 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return int(left.value.code or 0), captured.out, captured.err
 
 
+@pytest.fixture(autouse=True)
+def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the explorer for compiled: that it has to be is said on stderr."""
+    monkeypatch.setattr("emu.compiled.is_compiled", lambda function="": True)
+
+
 @pytest.fixture
 def write(tmp_path: Path) -> Any:
     def put(text: str, name: str = "t.litmus") -> str:

@@ -386,7 +386,7 @@ class TestUsersScenario:
     @pytest.fixture(autouse=True)
     def _empty_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr("emu.compiled.is_compiled", lambda: True)
+        monkeypatch.setattr("emu.compiled.is_compiled", lambda function="": True)
 
     @pytest.mark.parametrize("arch", sorted(PORTS))
     def test_source(self, arch: str, capsys: pytest.CaptureFixture[str]) -> None:
