@@ -115,7 +115,7 @@ def test_hundreds_of_outcomes_are_told_apart() -> None:
     test = read(text)
     found = explore(programs(test, ArmOrder), test.memory, rules=ARM_ATOMIC)
 
-    # Five reads of a value that only grows from 0 to 5: as many as there are ways to choose 5 of 6 with repetition.
+    # Five reads of a value that only grows from 0 to 5: any five of six, in order, with repetition.
     assert {one.finals[1] for one in found.outcomes} == set(
         itertools.combinations_with_replacement(range(6), 5)
     )

@@ -62,6 +62,7 @@ OPPOSITE = {
     "LT": "GE",
     "GT": "LE",
     "LE": "GT",
+    "AL": "AL",
 }
 
 
@@ -342,6 +343,8 @@ def select(name: str, operands: list[str]) -> Instruction:
     The flags reach the result through the choice only, so only pick dependencies come from them.
     """
     condition = operands[-1].upper()
+    if condition not in CONDITIONS:
+        raise CodeError(f"{operands[-1]!r} is not a condition")
     target = need_register(operands[0])
     zero = Register("", target.bits)
     if name in ("CSET", "CSETM"):
@@ -354,8 +357,6 @@ def select(name: str, operands: list[str]) -> Instruction:
         condition = OPPOSITE[condition]
     else:
         first, second = need_register(operands[1]), need_register(operands[2])
-    if condition not in CONDITIONS:
-        raise CodeError(f"{operands[-1]!r} is not a condition")
     holds = CONDITIONS[condition]
 
     def run(state: State) -> None:

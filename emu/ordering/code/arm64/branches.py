@@ -234,6 +234,8 @@ def undefined(variants: frozenset[str]) -> Instruction:
 
 
 def _system_register(name: str, operands: list[str]) -> Instruction:
+    if len(operands) != 2:
+        raise CodeError(f"{name} needs 2 operands")
     system, general = operands if name == "MSR" else operands[::-1]
     if system.upper() != _ELR:
         raise UnsupportedError(f"system register {system} is not modelled; {_ELR} is")
