@@ -126,6 +126,8 @@ MISTAKES = {
     "AArch64 t\n{}\nP0;\nFOO X1;\nexists true\n": r"t\.litmus:4: instruction 'FOO X1' is not known",
     "AArch64 t\n{}\nP0;\nLDR W0;\nexists true\n": r"t\.litmus:4: LDR needs 2 operands",
     "AArch64 t\n{}\nP0;\nCSET W0,XX;\nexists true\n": r"t\.litmus:4: 'XX' is not a condition",
+    "AArch64 t\n{}\nP0;\nMUL X0,X1;\nexists true\n": r"t\.litmus:4: 'MUL X0,X1' lacks operands",
+    "AArch64 t\n{}\nP0;\nLSL X0,X1,#-3;\nexists true\n": r"t\.litmus:4: '#-3' is not a number of bits",
     "AArch64 t\n{}\nP0;\nMSR X0;\nexists true\n": r"t\.litmus:4: MSR needs 2 operands",
     "AArch64 t\n{}\nP0;\nB L;\nexists true\n": r"t\.litmus:4: there is no label 'L'",
     "AArch64 t\n{}\nP0;\nNOP;\nexists (0:X1 1)\n": r"t\.litmus:5: '=' is missing after 0:X1",

@@ -11,6 +11,7 @@ from emu.ordering.code.arm64.operands import (
     Modifier,
     Register,
     modifier,
+    need_amount,
     need_integer,
     need_register,
     register,
@@ -245,7 +246,7 @@ def shift(name: str, operands: list[str]) -> Instruction:
     target, source = need_register(operands[0]), need_register(operands[1])
     by = register(operands[2])
     bits = target.bits
-    number = 0 if by is not None else need_integer(operands[2])
+    number = 0 if by is not None else need_amount(operands[2])
 
     def run(state: State) -> None:
         deps = deps_of(state, source)
@@ -271,7 +272,7 @@ def extend(name: str, operands: list[str]) -> Instruction:
 def bitfield(name: str, operands: list[str]) -> Instruction:
     """Compile UBFM, SBFM, UBFX and SBFX."""
     target, source = need_register(operands[0]), need_register(operands[1])
-    first, second = need_integer(operands[2]), need_integer(operands[3])
+    first, second = need_amount(operands[2]), need_amount(operands[3])
     bits = target.bits
     if name.endswith("X"):
         second = first + second - 1
