@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from emu.ordering.code.arm64.operands import (
-    MASK32,
     MASK64,
     Modifier,
     Register,
@@ -397,6 +396,3 @@ def compile_alu(name: str, operands: list[str]) -> Instruction | None:
     """Return an instruction on registers; None if the name is not one."""
     maker: Any = _TABLE.get(name)
     return None if maker is None else maker(name, operands)
-
-
-__all__ = ["MASK32", "compile_alu"]
