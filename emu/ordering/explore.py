@@ -248,6 +248,7 @@ def slot_of(row: Table, slots: int) -> int:
     digest = 0xCBF29CE484222325
     for word in row[OUTCOME_KEY:].tolist():
         digest = ((digest ^ (word & (2**64 - 1))) * 0x100000001B3) & (2**64 - 1)
+        digest ^= digest >> 29
     return digest % slots
 
 

@@ -19,6 +19,7 @@ from emu.ordering.columns import (
 )
 
 _PRIME = np.uint64(0x100000001B3)  # FNV-1a, 64 bits
+_FOLD = np.uint64(29)  # brings high bits down: keys are small numbers in rows
 _OFFSET = np.uint64(0xCBF29CE484222325)
 
 
@@ -71,6 +72,7 @@ def count_outcome(
     width = OUTCOME_KEY + cpus + locations
     for column in range(OUTCOME_KEY, width):
         digest = (digest ^ np.uint64(key[column])) * _PRIME
+        digest ^= digest >> _FOLD
     slot = np.int64(digest % np.uint64(slots - 1))
     while outcomes[slot, HITS] > 0:
         same = True

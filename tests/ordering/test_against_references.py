@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ from tests.reference.memory_models import candidates, outcomes
 
 SEEDS = st.integers(0, 10**6)
 RELAXED = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-MOST = 400
+MOST = 3000
 """Candidates that the plain twin is asked to judge."""
 
 
@@ -103,6 +104,22 @@ def test_exploring_twice_gives_the_same_in_the_same_order() -> None:
 
     assert first == again
     assert len(first) > 1
+
+
+def test_hundreds_of_outcomes_are_told_apart() -> None:
+    stores = "".join(f"STR W1,[X20] | LDR W{n},[X20] ;\nADD W1,W1,#1 | ;\n" for n in range(2, 7))
+    text = (
+        "AArch64 many\n{ 0:X20=x; 0:X1=1; 1:X20=x; }\nP0 | P1 ;\n" + stores
+        + "locations [1:X2; 1:X3; 1:X4; 1:X5; 1:X6;]\nforall true\n"
+    )  # fmt: skip
+    test = read(text)
+    found = explore(programs(test, ArmOrder), test.memory, rules=ARM_ATOMIC)
+
+    # Five reads of a value that only grows from 0 to 5: any five of six, in order, with repetition.
+    assert {one.finals[1] for one in found.outcomes} == set(
+        itertools.combinations_with_replacement(range(6), 5)
+    )
+    assert len(found.outcomes) == found.executions == 252
 
 
 class TestLazily:

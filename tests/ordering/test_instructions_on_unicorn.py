@@ -20,7 +20,7 @@ from emu.machine.registers import new_cpu
 from emu.ordering.code import arm64, x86_64
 from emu.ordering.code.arm64.alu import FLAGS as ARM_FLAGS
 from emu.ordering.code.thread import Code, State, Thread
-from emu.ordering.code.x86_64.compile import FLAGS as X86_FLAGS
+from emu.ordering.code.x86_64.arithmetic import FLAGS as X86_FLAGS
 from emu.ordering.local_arm64 import ArmOrder
 from emu.ordering.local_x86 import TsoOrder
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from emu.ordering.code.arm64.operands import (
-    MASK32,
     MASK64,
     Modifier,
     Register,
     modifier,
+    need_amount,
     need_integer,
     need_register,
     register,
@@ -62,6 +62,7 @@ OPPOSITE = {
     "LT": "GE",
     "GT": "LE",
     "LE": "GT",
+    "AL": "AL",
 }
 
 
@@ -244,7 +245,7 @@ def shift(name: str, operands: list[str]) -> Instruction:
     target, source = need_register(operands[0]), need_register(operands[1])
     by = register(operands[2])
     bits = target.bits
-    number = 0 if by is not None else need_integer(operands[2])
+    number = 0 if by is not None else need_amount(operands[2])
 
     def run(state: State) -> None:
         deps = deps_of(state, source)
@@ -270,7 +271,7 @@ def extend(name: str, operands: list[str]) -> Instruction:
 def bitfield(name: str, operands: list[str]) -> Instruction:
     """Compile UBFM, SBFM, UBFX and SBFX."""
     target, source = need_register(operands[0]), need_register(operands[1])
-    first, second = need_integer(operands[2]), need_integer(operands[3])
+    first, second = need_amount(operands[2]), need_amount(operands[3])
     bits = target.bits
     if name.endswith("X"):
         second = first + second - 1
@@ -342,6 +343,8 @@ def select(name: str, operands: list[str]) -> Instruction:
     The flags reach the result through the choice only, so only pick dependencies come from them.
     """
     condition = operands[-1].upper()
+    if condition not in CONDITIONS:
+        raise CodeError(f"{operands[-1]!r} is not a condition")
     target = need_register(operands[0])
     zero = Register("", target.bits)
     if name in ("CSET", "CSETM"):
@@ -354,8 +357,6 @@ def select(name: str, operands: list[str]) -> Instruction:
         condition = OPPOSITE[condition]
     else:
         first, second = need_register(operands[1]), need_register(operands[2])
-    if condition not in CONDITIONS:
-        raise CodeError(f"{operands[-1]!r} is not a condition")
     holds = CONDITIONS[condition]
 
     def run(state: State) -> None:
@@ -395,6 +396,3 @@ def compile_alu(name: str, operands: list[str]) -> Instruction | None:
     """Return an instruction on registers; None if the name is not one."""
     maker: Any = _TABLE.get(name)
     return None if maker is None else maker(name, operands)
-
-
-__all__ = ["MASK32", "compile_alu"]

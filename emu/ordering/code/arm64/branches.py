@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from emu.ordering.code.arm64.alu import CONDITIONS, FLAGS, KNOWN, assign, deps_of, known, value_of
-from emu.ordering.code.arm64.operands import Register, need_integer, need_register
+from emu.ordering.code.arm64.operands import Register, need_amount, need_integer, need_register
 from emu.ordering.code.errors import CodeError, UnsupportedError
 from emu.ordering.code.thread import Dead, Instruction, Result, State
 from emu.ordering.columns import CLEAN, INVALIDATE
@@ -74,7 +74,7 @@ def _compare_branch(name: str, operands: list[str], index: int, labels: Mapping[
     source = need_register(operands[0])
     to = target_of(operands[-1], index, labels)
     wanted = name in ("CBZ", "TBZ")
-    mask = 1 << need_integer(operands[1]) if name[0] == "T" else source.mask
+    mask = 1 << need_amount(operands[1]) if name[0] == "T" else source.mask
 
     def run(state: State) -> None:
         deps = deps_of(state, source)
@@ -234,6 +234,8 @@ def undefined(variants: frozenset[str]) -> Instruction:
 
 
 def _system_register(name: str, operands: list[str]) -> Instruction:
+    if len(operands) != 2:
+        raise CodeError(f"{name} needs 2 operands")
     system, general = operands if name == "MSR" else operands[::-1]
     if system.upper() != _ELR:
         raise UnsupportedError(f"system register {system} is not modelled; {_ELR} is")

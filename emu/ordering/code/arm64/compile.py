@@ -46,7 +46,7 @@ def compile_instruction(
         ):
             if found is not None:
                 return found
-    except IndexError:
+    except (IndexError, ValueError):  # fewer operands than an instruction takes apart
         raise CodeError(f"{text!r} lacks operands") from None
     raise CodeError(f"instruction {text!r} is not known")
 

@@ -111,13 +111,21 @@ def need_integer(text: str) -> int:
     return found
 
 
+def need_amount(text: str) -> int:
+    """Return a number of bits, 0 to 63, or raise a CodeError."""
+    found = need_integer(text)
+    if not 0 <= found < 64:
+        raise CodeError(f"{text!r} is not a number of bits from 0 to 63")
+    return found
+
+
 def modifier(text: str) -> Modifier | None:
     """Return a shift or extension; None if the text is none."""
     match = _SHIFT.match(text)
     if match is None:
         return None
     number = match[2] or match[3]
-    amount = 0 if number is None else need_integer(number)
+    amount = 0 if number is None else need_amount(number)
     return Modifier(match[1].upper(), amount)
 
 

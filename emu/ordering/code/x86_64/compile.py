@@ -10,91 +10,16 @@ from emu.ordering.code.arm64.branches import target_of
 from emu.ordering.code.arm64.operands import MASK64
 from emu.ordering.code.errors import CodeError, UnsupportedError
 from emu.ordering.code.thread import Instruction, Pending, Result, State
+from emu.ordering.code.x86_64.arithmetic import CONDITIONS, FLAGS, compute, signed
 from emu.ordering.code.x86_64.operands import Immediate, Memory, Operand, Register, operand
 from emu.ordering.columns import READ, SERIALISE, WRITE
 from emu.ordering.tree import Event
-
-FLAGS = "flags"
-"""CF | ZF << 1 | SF << 2 | OF << 3."""
 
 _SIZE = {"b": 1, "w": 2, "l": 4, "q": 8}
 _NAME = re.compile(
     r"(mov|xchg|add|sub|and|or|xor|inc|dec|neg|not|cmp|test|cmpxchg|xadd|shl|shr|sal|sar|lea)([bwlq])?$"
 )
 _EXTEND = re.compile(r"mov([sz])([bwl])([wlq])$")
-
-_CONDITIONS: dict[str, Callable[[int], bool]] = {
-    "e": lambda f: bool(f & 2),
-    "z": lambda f: bool(f & 2),
-    "ne": lambda f: not f & 2,
-    "nz": lambda f: not f & 2,
-    "c": lambda f: bool(f & 1),
-    "b": lambda f: bool(f & 1),
-    "ae": lambda f: not f & 1,
-    "nb": lambda f: not f & 1,
-    "nc": lambda f: not f & 1,
-    "be": lambda f: bool(f & 3),
-    "na": lambda f: bool(f & 3),
-    "a": lambda f: not f & 3,
-    "nbe": lambda f: not f & 3,
-    "s": lambda f: bool(f & 4),
-    "ns": lambda f: not f & 4,
-    "o": lambda f: bool(f & 8),
-    "no": lambda f: not f & 8,
-    "l": lambda f: (f >> 2 & 1) != (f >> 3 & 1),
-    "nge": lambda f: (f >> 2 & 1) != (f >> 3 & 1),
-    "ge": lambda f: (f >> 2 & 1) == (f >> 3 & 1),
-    "nl": lambda f: (f >> 2 & 1) == (f >> 3 & 1),
-    "le": lambda f: bool(f & 2) or (f >> 2 & 1) != (f >> 3 & 1),
-    "ng": lambda f: bool(f & 2) or (f >> 2 & 1) != (f >> 3 & 1),
-    "g": lambda f: not f & 2 and (f >> 2 & 1) == (f >> 3 & 1),
-    "nle": lambda f: not f & 2 and (f >> 2 & 1) == (f >> 3 & 1),
-}
-
-
-def _signed(value: int, size: int) -> int:
-    value &= (1 << 8 * size) - 1
-    return value - (1 << 8 * size) if value >> (8 * size - 1) else value
-
-
-def _sum_flags(wide: int, signed_sum: int, size: int) -> int:
-    bits = 8 * size
-    result = wide & (1 << bits) - 1
-    carry = wide < 0 or wide >> bits
-    return (
-        bool(carry)
-        | (result == 0) << 1
-        | (result >> (bits - 1)) << 2
-        | (signed_sum != _signed(result, size)) << 3
-    )
-
-
-def _logic_flags(value: int, size: int) -> int:
-    value &= (1 << 8 * size) - 1
-    return (value == 0) << 1 | (value >> (8 * size - 1)) << 2
-
-
-def _compute(name: str, old: int, by: int, size: int) -> tuple[int, int | None]:
-    """Return the result and the flags (None: unchanged) of a two-operand instruction."""
-    mask = (1 << 8 * size) - 1
-    old, by = old & mask, by & mask
-    if name in ("add", "inc", "xadd"):
-        return (old + by) & mask, _sum_flags(old + by, _signed(old, size) + _signed(by, size), size)
-    if name in ("sub", "dec", "cmp"):
-        return (old - by) & mask, _sum_flags(old - by, _signed(old, size) - _signed(by, size), size)
-    if name == "neg":
-        return -old & mask, _sum_flags(-old, -_signed(old, size), size)
-    if name == "not":
-        return ~old & mask, None
-    if name in ("shl", "sal"):
-        by &= 63 if size == 8 else 31
-        return old << by & mask, _logic_flags(old << by, size) if by else None
-    if name in ("shr", "sar"):
-        by &= 63 if size == 8 else 31
-        result = (old if name == "shr" else _signed(old, size)) >> by & mask
-        return result, _logic_flags(result, size) if by else None
-    result = {"and": old & by, "or": old | by, "xor": old ^ by, "test": old & by, "mov": by}[name]
-    return result, None if name == "mov" else _logic_flags(result, size)
 
 
 def _value(state: State, source: Register | Immediate) -> int:
@@ -191,7 +116,7 @@ def _update(name: str, suffix: str | None, operands: list[Operand], locked: bool
             assert isinstance(target, Register), "one operand at most is in memory"
 
             def loaded(new: State, by: int) -> None:
-                result, flags = _compute(name, 0 if name == "mov" else _value(new, target), by, size)
+                result, flags = compute(name, 0 if name == "mov" else _value(new, target), by, size)
                 flagged(new, flags)
                 if writes:
                     _assign(new, target, result)
@@ -199,7 +124,7 @@ def _update(name: str, suffix: str | None, operands: list[Operand], locked: bool
             return _load(state, _address(state, source), size, loaded)
         by = _value(state, source)
         if isinstance(target, Register):
-            result, flags = _compute(name, 0 if name == "mov" else _value(state, target), by, size)
+            result, flags = compute(name, 0 if name == "mov" else _value(state, target), by, size)
             flagged(state, flags)
             if writes:
                 _assign(state, target, result)
@@ -212,7 +137,7 @@ def _update(name: str, suffix: str | None, operands: list[Operand], locked: bool
         index = state.order.count
 
         def changed(new: State, old: int) -> None:
-            result, flags = _compute(name, old, by, size)
+            result, flags = compute(name, old, by, size)
             flagged(new, flags)
             if writes:
                 _store(new, address, result, size, locked=locked, own_read=index)
@@ -237,7 +162,7 @@ def _exchange(name: str, suffix: str | None, operands: list[Operand], locked: bo
     def run(state: State) -> Result:
         if isinstance(other, Register):
             old, by = _value(state, other), _value(state, register)
-            result, flags = _compute("add", old, by, size) if add else (by, None)
+            result, flags = compute("add", old, by, size) if add else (by, None)
             if flags is not None:
                 state.registers[FLAGS] = flags
             _assign(state, register, old)
@@ -248,7 +173,7 @@ def _exchange(name: str, suffix: str | None, operands: list[Operand], locked: bo
 
         def loaded(new: State, old: int) -> None:
             by = _value(new, register)
-            result, flags = _compute("add", old, by, size) if add else (by, None)
+            result, flags = compute("add", old, by, size) if add else (by, None)
             if flags is not None:
                 new.registers[FLAGS] = flags
             _store(new, address, result, size, locked=locked, own_read=index)
@@ -276,7 +201,7 @@ def _compare_exchange(suffix: str | None, operands: list[Operand], locked: bool)
 
         def loaded(new: State, old: int) -> None:
             expected = _value(new, accumulator)
-            new.registers[FLAGS] = _compute("cmp", expected, old, size)[1] or 0
+            new.registers[FLAGS] = compute("cmp", expected, old, size)[1] or 0
             if old == expected:
                 _store(new, address, _value(new, source), size, locked=locked, own_read=index)
             else:
@@ -295,7 +220,7 @@ def _extend(sign: bool, small: int, large: int, operands: list[Operand]) -> Inst
 
     def put(state: State, value: int) -> None:
         assert isinstance(target, Register), "checked above"
-        _assign(state, target, _signed(value, small) if sign else value & (1 << 8 * small) - 1)
+        _assign(state, target, signed(value, small) if sign else value & (1 << 8 * small) - 1)
 
     def run(state: State) -> Result:
         if isinstance(source, Memory):
@@ -416,7 +341,7 @@ def _need(name: str, operands: list[Operand], count: int) -> None:
 
 
 def _jump(name: str, rest: str, index: int, labels: Mapping[str, int]) -> Instruction:
-    holds = None if name == "jmp" else _CONDITIONS.get(name[1:])
+    holds = None if name == "jmp" else CONDITIONS.get(name[1:])
     if name != "jmp" and holds is None:
         raise CodeError(f"instruction {name!r} is not known")
     to = target_of(rest, index, labels)
