@@ -146,7 +146,8 @@ class Machine:
         self.loader.klp_module_going = klp.objects.klp_module_going
         self.symbols = SymbolBook(kernel.image)
         self.ftrace_users = FtraceUsers(
-            kernel, self.ftrace, self.modules, text=trampolines, modified_column=like.modified_column
+            kernel, self.ftrace, self.modules, text=trampolines, modified_column=like.modified_column,
+            kprobe_warns=like.kprobe_warns,
         )  # fmt: skip
         trees = (
             Sysfs(kernel.guest, klp.core, klp.transition, flavour=like),

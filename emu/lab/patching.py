@@ -70,6 +70,7 @@ class Patching:
 
     Attributes:
         on_patch: told of each patch whose code has been placed, before anything calls it.
+        refusals: why functions of a module can't be patched, of those that were refused for it, by name.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Patching:
         self._handles: dict[str, PatchHandle] = {}
         self._numbered: dict[int, PatchHandle] = {}
         self.on_patch: Callable[[], None] = lambda: None
+        self.refusals: dict[str, tuple[str, ...]] = {}
 
     def enable(self, patch: Patch | str) -> PatchHandle:
         """Ask the patching CPU to load and enable a patch.
@@ -235,11 +237,17 @@ class Patching:
 
     def module_coming(self, module: Module) -> int:
         """Have livepatch patch a module that comes, and enter what it patches; 0 or a negative errno."""
+        inside = range(module.base, module.base + module.size)
+        concerned = []
         for name in self.core.patches():
             handle = self._handles.get(name)
             if handle is not None:
-                self._note(handle, self._replacements(handle.patch))
-        return self.core.objects.klp_module_coming(module)
+                replacements = self._replacements(handle.patch)
+                self._note(handle, replacements)
+                concerned += [pair for pair in replacements if pair[0] in inside]
+        ret = self.core.objects.klp_module_coming(module)
+        self.refusals[module.name] = self._reasons(concerned) if ret else ()
+        return ret
 
     def _note(self, handle: PatchHandle, replacements: list[tuple[int, int]]) -> None:
         """Enter which function the patch replaces by which, for who reads the trace."""

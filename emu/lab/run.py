@@ -36,7 +36,7 @@ class StepResult:
         cycle: furthest clock when it was complete.
         sites: first bytes of each affected site then, by function.
         text: what the file held that it read.
-        reasons: why functions of a patch that was refused can't be patched.
+        reasons: why functions can't be patched, of a patch, or a module to be patched, that was refused for it.
     """
 
     step: Step
@@ -254,8 +254,14 @@ def _do(
         cycle=machine.furthest_clock(),
         sites={name: machine.site_bytes(name) for name in watched},
         text=text if isinstance(text, str) else None,
-        reasons=() if handle is None else handle.reasons,
+        reasons=_reasons(machine, step, handle),
     ), stopped
+
+
+def _reasons(machine: Machine, step: Step, handle: PatchHandle | None) -> tuple[str, ...]:
+    if step.action == "load":
+        return machine.livepatch.refusals.get(step.subject, ())
+    return () if handle is None else handle.reasons
 
 
 def _broken(step: Step, error: Exception) -> str:

@@ -29,6 +29,8 @@ class Flavour:
         clears_relocations: x86-64: what klp relocations filled in becomes 0 again when their object goes
             (since 6.3: 0c05e7bd2d01), so that it can come again.
         kobject_prefix: what lines of lib/kobject.c begin with (logs of 6.5 and later have it).
+        kprobe_warns: a kprobe at an entry that ftrace refuses is a WARN, too (5.16, 9c89bb8e3272, to 6.19;
+            5ef268cb7a0a removes it, in 6.1.y since 6.1.167, which the observed 6.1.192 has).
     """
 
     name: str
@@ -39,6 +41,7 @@ class Flavour:
     modified_column: bool
     clears_relocations: bool
     kobject_prefix: str
+    kprobe_warns: bool
 
 
 LINUX_6_1 = Flavour(
@@ -50,6 +53,7 @@ LINUX_6_1 = Flavour(
     modified_column=False,
     clears_relocations=False,
     kobject_prefix="",
+    kprobe_warns=False,
 )
 
 LINUX_6_17 = Flavour(
@@ -61,6 +65,7 @@ LINUX_6_17 = Flavour(
     modified_column=True,
     clears_relocations=True,
     kobject_prefix="kobject: ",
+    kprobe_warns=True,
 )
 
 FLAVOURS = {flavour.name: flavour for flavour in (LINUX_6_1, LINUX_6_17)}

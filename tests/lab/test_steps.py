@@ -144,3 +144,14 @@ def test_a_wrong_key_is_told_with_file_and_key(text: str, expected: str) -> None
         outcome_of(f"[[steps]]\n{text}\n")
 
     assert str(told.value).startswith(f"x.toml: {expected}")
+
+
+def test_a_module_refused_for_a_patch_tells_why_its_function_cannot_be_patched() -> None:
+    text = (
+        'name = "late"\nimage = "reference"\ncpus = 2\ncalls = 100\n'
+        '[patches.p.objects.victim]\nvic_untraced = "lp_vic_untraced"\n'
+        '[[steps]]\nload = "viccore"\n[[steps]]\nenable = "p"\n[[steps]]\nload = "victim"\n'
+    )
+    refused = run_scenario(parse_scenario(text, origin="late.toml")).steps[-1]
+
+    assert (refused.answer, refused.reasons) == ("-EINVAL", ("vic_untraced [victim]: it has no ftrace site",))
