@@ -339,7 +339,10 @@ class ModuleLoader:
             return -EAGAIN
         module.state = ModuleState.GOING
         self.offer_calls()
-        self._kernel.guest.synchronize_rcu_tasks("tasks out of the module")
+        text = range(module.base, module.base + module.size)
+        self._kernel.guest.wait_for(
+            lambda: self._kernel.grace_periods.out_of(text), "tasks out of the module"
+        )
         if self.occupied(name):
             module.state = ModuleState.LIVE
             self.offer_calls()

@@ -62,3 +62,39 @@ def test_looking_while_a_job_is_under_way_does_not_disturb_it(arch: str) -> None
         guest.load(machine.kernel.percpu[0])  # not what the job's operation gave
 
     assert job.result() == sum(range(1, 21))
+
+
+class TestRmmod:
+    """A module goes when nobody is inside it; who computes elsewhere is nobody's concern."""
+
+    def spinner(self, shell: Userland, *modules: str) -> None:
+        """Load modules, and have a kernel thread loop in vic_spin until gate 4 opens."""
+        for module in ("viccore", "victim", *modules):
+            assert shell.insmod(module) == 0
+        victim = shell.machine.loader.image("victim")
+        calls = [(victim.address("vic_show"), (victim.address("vic_spin"), 4))]
+        shell.machine.kernel.spawn("vk-sp", calls, cpu=1, entry="worker", forever=False)
+        shell.settle()
+
+    def test_a_thread_that_spins_in_another_module_is_not_waited_for(self, arch: str) -> None:
+        shell = userland(arch)
+        self.spinner(shell, "late")
+
+        assert shell.rmmod("late") == 0
+
+    def test_a_thread_inside_is_waited_for(self, arch: str) -> None:
+        shell = userland(arch)
+        self.spinner(shell)
+        machine = shell.machine
+        job = machine.unload("victim")
+
+        assert machine.run(until=lambda: machine.kernel.installer.waiting_for != "").ok
+        assert machine.run(cycles=200_000).ok
+        assert not job.done
+        assert machine.kernel.installer.unmet()[0].startswith("vk-sp (pid ")
+        kernel = machine.kernel
+        gates = machine.loader.image("viccore").address("vic_gates")
+        kernel.engine.memory.store(gates + 8 * 4, 1)
+
+        assert machine.wait(job) == 0
+        assert machine.modules.find("victim") is None
