@@ -312,10 +312,9 @@ class Machine:
 
         Raises:
             UnknownNameError: there is no such module.
-            EmuError: its code can't be read or compiled. That it refers to what is not there is raised by the
-                job's result.
+            EmuError: its code can't be read or compiled.
         """
-        code = self.loader.code_of(module)
+        code = self.loader.code.of_module(module)
         return self.kernel.installer.submit(
             f"load {module}", lambda: self.loader.load(module, code, parameters or {})
         )

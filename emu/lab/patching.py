@@ -106,7 +106,7 @@ class Patching:
         """
         whole, number = self._whole(patch), len(self._entries)
         constants = {"KLP_VERSION": number}
-        code = self._loader.read(self._source(whole), constants)
+        code = self._loader.code.read(self._source(whole), constants)
         self._entries.append({"index": number, "name": whole.name, "functions": {}})
         handle: PatchHandle
 
@@ -135,9 +135,9 @@ class Patching:
         if source is None:
             return self._shipped()
         constants = {"KLP_VERSION": number}
-        code = self._loader.read(source, constants)
+        code = self._loader.code.read(source, constants)
         image = self._loader.dry_run(
-            patch, code, {**also, **constants}, foreign=self._loader.foreign(objects), livepatch=True
+            patch, code, {**also, **constants}, foreign=self._loader.code.foreign(objects), livepatch=True
         )  # fmt: skip
         return [name for name, symbol in image.symbols.items() if symbol.size]
 
@@ -168,7 +168,8 @@ class Patching:
         if not self._unload_disabled(name):
             return -EBUSY
         objects = [obj.name for obj in patch.objects if obj.name is not None]
-        ret = self._loader.place_patch(name, code, constants, self._loader.foreign(objects))
+        self.core.taint(name)
+        ret = self._loader.place_patch(name, code, constants, self._loader.code.foreign(objects))
         if ret:
             return ret
         try:

@@ -36,7 +36,7 @@ class StepResult:
         cycle: furthest clock when it was complete.
         sites: first bytes of each affected site then, by function.
         text: what the file held that it read.
-        reasons: why functions can't be patched, of a patch, or a module to be patched, that was refused for it.
+        reasons: why functions can't be patched, of a patch or a module that was refused for it.
     """
 
     step: Step
