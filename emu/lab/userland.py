@@ -11,8 +11,11 @@ from emu.kernel.tasks import ON_GATE, Task
 from emu.lab.machine import Machine
 from emu.lab.report import GuestStoppedError
 from emu.structs import CALL_ENTRY
+from emu.units import unsigned64
 
 _CALL_ROW = 1  # of a process's table; row 0 waits for the request to make that call
+_RESTARTS = unsigned64(-512) & 0xFFFF_FFFF
+"""ERESTARTSYS, negative: never seen by user text. Source: include/linux/errno.h (6.1)."""
 _MOST_SECONDS = 60.0
 """Seconds of the guest after which a wait that has no end of its own is given up."""
 
@@ -57,7 +60,9 @@ class Process:
         kernel = self._machine.kernel
         if not self._told or kernel.task_field(self.task, "calls_done") // 2 < self._told:
             return None
-        return int(kernel.engine.memory.view(CALL_ENTRY, self._row())[0]["result"])
+        result = int(kernel.engine.memory.view(CALL_ENTRY, self._row())[0]["result"])
+        # on its way to user text, where it would be told; it makes the call again before it gets there
+        return None if result & 0xFFFF_FFFF == _RESTARTS else result
 
     def _row(self) -> int:
         return self._machine.kernel.call_tables.spare_table(self.task) + _CALL_ROW * CALL_ENTRY.size

@@ -64,6 +64,30 @@ def test_looking_while_a_job_is_under_way_does_not_disturb_it(arch: str) -> None
     assert job.result() == sum(range(1, 21))
 
 
+def test_a_fake_signal_has_a_call_made_again(arch: str) -> None:
+    shell = userland(arch)
+    for module in ("viccore", "victim"):
+        assert shell.insmod(module) == 0
+    process, victim = shell.process("sleeper", cpu=1), shell.machine.loader.image("victim")
+    process.call(victim.address("vic_show"), victim.address("vic_wait"), 3, 1)
+    shell.settle()
+    gate = shell.sleeps_on_gate(process.task)
+    before = len(shell.machine.trace.calls)
+
+    assert shell.insmod("lp_w1") == 0
+    assert shell.wait_for_transition(25)
+    shell.settle()
+
+    assert "livepatch: signaling remaining tasks" in shell.machine.log
+    assert process.result() is None
+    assert shell.sleeps_on_gate(process.task) == gate != 0
+    shell.machine.kernel.engine.memory.store(gate, 1)
+    patch = shell.machine.livepatch.table()[1]["index"]
+    assert shell.finish(process) == patch
+    waits = [row for row in shell.machine.trace.calls[before:] if row["site"] == victim.address("vic_wait")]
+    assert [(int(row["patch"]), int(row["result"])) for row in waits] == [(0, 0xFFFF_FE00), (patch, patch)]
+
+
 class TestRmmod:
     """A module goes when nobody is inside it; who computes elsewhere is nobody's concern."""
 
