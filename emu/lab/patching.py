@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from emu.build.assembly_files import read_units
 from emu.build.code_source import AssemblyFolder, Code, CodeSource
-from emu.build.contents import VMLINUX, CallbackSource, PatchSource, function_position
 from emu.errors import EmuError, UnknownNameError
 from emu.ftrace import Sites
 from emu.kernel.errno import EBUSY, ENOENT
@@ -15,9 +14,10 @@ from emu.kernel.installer import Job
 from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.kernel import Kernel
 from emu.kernel.modules import Module
+from emu.lab.declared import declared
 from emu.lab.modules import ModuleLoader
 from emu.lab.symbols import SymbolBook
-from emu.livepatch import Func, Livepatch, Object, Patch, PatchFacts, State
+from emu.livepatch import Livepatch, Patch, PatchFacts
 from emu.trace.meta import PatchEntry
 
 TRANSITION_WORK = "klp_transition_work"
@@ -321,12 +321,8 @@ class Patching:
         patches = self._loader.manifest.patches
         if name not in patches:
             raise UnknownNameError("patch", name, sorted(patches))
-        source = patches[name]
-        objects = tuple(_object(key, source) for key in {**source.objects, **source.callbacks})
-        if isinstance(patch, Patch):
-            return replace(patch, objects=objects)
-        states = tuple(State(state.id, state.version) for state in source.states)
-        return Patch(name, objects, replace=source.replace, states=states)
+        whole = declared(patches[name])
+        return replace(patch, objects=whole.objects) if isinstance(patch, Patch) else whole
 
     def _source(self, patch: Patch) -> CodeSource:
         """Return where the code is: as the manifest's patch of that name says, else with what ships."""
@@ -347,18 +343,3 @@ class Patching:
 
     def _shipped(self) -> list[str]:
         return [f"lp_{unit.name}" for unit in read_units(self._kernel.port, REPLACEMENTS)]
-
-
-def _object(name: str, source: PatchSource) -> Object:
-    callbacks = source.callbacks.get(name, CallbackSource(names=()))
-    return Object(
-        None if name == VMLINUX else name,
-        tuple(_func(*pair) for pair in source.objects.get(name, {}).items()),
-        callbacks=callbacks.names,
-        pre_patch_returns=callbacks.pre_patch_returns,
-    )
-
-
-def _func(spelled: str, replacement: str) -> Func:
-    name, sympos = function_position(spelled)
-    return Func(name, replacement, sympos=sympos)

@@ -9,6 +9,7 @@ from emu.build.asm.errors import UndefinedSymbolError
 from emu.build.code_source import AssemblyFolder, UnreadableFileError
 from emu.build.contents import VMLINUX, function_position
 from emu.build.elf.errors import UndefinedSymbolsError
+from emu.build.manifest import UNCHECKED
 from emu.errors import UnknownNameError
 from emu.lab.machine import Machine
 from emu.lab.scenario import Scenario
@@ -121,7 +122,7 @@ class _Rehearsal:
                 return
         for obj, functions in self._machine.manifest.patches[name].objects.items():
             for function, replacement in functions.items():
-                if replacement not in self._kernel.symbols:
+                if replacement and replacement not in self._kernel.symbols:
                     where = f"patches.{name}.objects.{obj}.{function}" if own else key
                     self._known("replacement", replacement, known, where)
 
@@ -132,18 +133,21 @@ class _Rehearsal:
 
     def patched_functions(self, name: str) -> None:
         """Check a patch's objects, and their functions where these are known without compiling anything."""
-        for obj, functions in self._scenario.patches[name].objects.items():
+        patch = self._scenario.patches[name]
+        for obj, functions in patch.objects.items() if not patch.unchecked else ():
             where = f"patches.{name}.objects.{obj}"
-            self._known("object", obj, [VMLINUX, *self._machine.manifest.modules], where)
+            self._known("object", obj, [VMLINUX, *self._machine.manifest.modules], where, UNCHECKED)
             for spelled in functions if obj in self._functions else ():
                 function, _ = function_position(spelled)
                 if obj != VMLINUX or function not in self._kernel.symbols:
-                    self._known("function", function, self._functions[obj], f"{where}.{spelled}")
+                    key, known = f"{where}.{spelled}", self._functions[obj]
+                    self._known("function", function, known, key, UNCHECKED)
 
-    def _known(self, kind: str, name: str, known: Iterable[str], key: str) -> None:
+    def _known(self, kind: str, name: str, known: Iterable[str], key: str, remedy: str = "") -> None:
         names = sorted(known)
         if name not in names:
-            raise ScenarioError(self._scenario.origin, key, str(UnknownNameError(kind, name, names)))
+            problem = str(UnknownNameError(kind, name, names)) + (f" ({remedy})" if remedy else "")
+            raise ScenarioError(self._scenario.origin, key, problem)
 
     @contextmanager
     def _at(self, key: str) -> Iterator[None]:

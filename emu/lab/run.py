@@ -101,6 +101,7 @@ class Outcome:
             "scenario": self.scenario.name,
             "defect": self.scenario.defect,
             "arch": meta["arch"],
+            "flavour": self.scenario.flavour,
             "image": meta["image"],
             "cpus": meta["cpus"],
             "seed": meta["seed"],
@@ -194,7 +195,7 @@ def machine_of(scenario: Scenario, out: Path | None) -> Machine:
         users=scenario.users, seed=scenario.seed, mode=scenario.mode, schedule=scenario.schedule,
         fetch=scenario.fetch, quantum=scenario.quantum, tick=scenario.tick, call_ops=scenario.call_ops,
         far_modules=scenario.far_modules, spare_tasks=scenario.slots, tickless=scenario.tickless,
-        patience=scenario.patience, defect=scenario.defect, out=out,
+        patience=scenario.patience, defect=scenario.defect, flavour=scenario.flavour, out=out,
     )  # fmt: skip
 
 

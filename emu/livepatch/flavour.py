@@ -20,6 +20,7 @@ class Flavour:
 
     Args:
         name: for options and reports.
+        description: for people.
         sysfs_replace: a patch's directory has ``replace`` (since 6.11: adb68ed26a3e).
         sysfs_stack_order: it has ``stack_order`` (since 6.14: 3dae09de4061).
         true_letters, false_letters: first letters that kstrtobool takes ("enable" and "disable" since 6.16:
@@ -34,6 +35,7 @@ class Flavour:
     """
 
     name: str
+    description: str
     sysfs_replace: bool
     sysfs_stack_order: bool
     true_letters: str
@@ -46,6 +48,7 @@ class Flavour:
 
 LINUX_6_1 = Flavour(
     name="linux-6.1",
+    description="Linux 6.1, as the 6.1.192 that was observed",
     sysfs_replace=False,
     sysfs_stack_order=False,
     true_letters=TRUE_LETTERS,
@@ -58,6 +61,7 @@ LINUX_6_1 = Flavour(
 
 LINUX_6_17 = Flavour(
     name="linux-6.17",
+    description="Linux 6.17: more files in sysfs, klp relocations taken back, a WARN of kprobes",
     sysfs_replace=True,
     sysfs_stack_order=True,
     true_letters=TRUE_LETTERS + "e",

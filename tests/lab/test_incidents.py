@@ -110,9 +110,18 @@ class TestDeclarations:
         assert load_named("demo").defect == ""
 
     def test_an_unknown_defect_is_told_with_its_key(self) -> None:
-        with pytest.raises(ScenarioError, match=r"^mine: defect: must be one of , fork-.*, not 'nosuch'$"):
+        with pytest.raises(ScenarioError, match=r"^mine: defect: must be one of fork-.*, not 'nosuch'$"):
             parse_scenario('name = "x"\ndefect = "nosuch"', origin="mine")
         assert defect_named("").drop == ()
+
+    def test_without_a_defect_there_is_nothing_to_leave_out(self) -> None:
+        with pytest.raises(ScenarioError, match=r"^scenario demo: defect: there is none to leave out; "):
+            fixed(load_named("demo"))
+
+    def test_a_defect_of_one_port_is_left_out_there(self) -> None:
+        text = 'name = "x"\narm64.defect = "no-idle-wakeup"'
+
+        assert fixed(parse_scenario(text, origin="mine")).on["arm64"] == {"defect": ""}
 
     def test_a_defect_combines_with_any_scenario(self) -> None:
         text = """
@@ -132,7 +141,11 @@ class TestDeclarations:
         assert run_scenario(fixed(outcome.scenario)).ok
 
     def test_a_port_that_cannot_have_it_is_told(self) -> None:
-        with pytest.raises(ScenarioError, match=r"^option: arch: arm64 can't have this; it is for x86_64$"):
+        refusal = (
+            "incident trampoline-freed: arch: arm64 can't have this: "
+            "no ops has a trampoline of its own there; it is for x86_64"
+        )
+        with pytest.raises(ScenarioError, match=re.escape(refusal) + "$"):
             load_incident("trampoline-freed").with_options({"arch": "arm64"})
 
 

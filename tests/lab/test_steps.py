@@ -155,3 +155,15 @@ def test_a_module_refused_for_a_patch_tells_why_its_function_cannot_be_patched()
     refused = run_scenario(parse_scenario(text, origin="late.toml")).steps[-1]
 
     assert (refused.answer, refused.reasons) == ("-EINVAL", ("vic_untraced [victim]: it has no ftrace site",))
+
+
+@pytest.mark.parametrize(("flavour", "answer"), [("linux-6.1", "-ENOENT"), ("linux-6.17", "ok")])
+def test_the_flavour_decides_which_files_there_are(flavour: str, answer: str) -> None:
+    text = (
+        f'name = "f"\nflavour = "{flavour}"\ncpus = 2\ncalls = 200\n{ENABLE}'
+        f'[[steps]]\nafter_calls = 50\nread = "{SAMPLE}/stack_order"\n'
+    )
+    outcome = run_scenario(parse_scenario(text, origin="f.toml"))
+
+    assert [step.answer for step in outcome.steps] == ["ok", answer]
+    assert outcome.to_json()["flavour"] == flavour
