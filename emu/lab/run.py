@@ -69,7 +69,7 @@ class Outcome:
         stopped: why the machine stopped.
         bad_results: calls that came back with a wrong result, register or stack.
         wrong_results: the first of them.
-        sites_before: first bytes of each affected site before anything was done.
+        sites_before, sites_at_end: first bytes of each affected site before anything is done, and in the end.
         story: what led to the first thing that went wrong.
         out: where the recording is; None: nowhere.
     """
@@ -81,6 +81,7 @@ class Outcome:
     bad_results: int
     wrong_results: tuple[WrongResult, ...]
     sites_before: dict[str, bytes]
+    sites_at_end: dict[str, bytes]
     facts: Report
     story: tuple[Moment, ...] = ()
     out: Path | None = None
@@ -118,6 +119,7 @@ class Outcome:
             "bad_results": self.bad_results,
             "wrong_results": [asdict(wrong) for wrong in self.wrong_results],
             "sites_before": {name: code.hex(" ") for name, code in self.sites_before.items()},
+            "sites_at_end": {name: code.hex(" ") for name, code in self.sites_at_end.items()},
             "steps": [
                 {
                     "after_calls": step.step.after_calls,
@@ -177,13 +179,14 @@ def run_scenario(
                 return report
 
             steps, stopped = _play(machine, scenario, watched, run_on)
+        at_end = {name: machine.site_bytes(name) for name in watched}
         run = machine.recording.finish()
         facts = report_of(run)  # before anybody can replace the run
-        told = story(run, stopped)
+        told = story(run, stopped, freed=machine.kernel.heap.what_was_at)
     return Outcome(
         scenario=scenario, run=run, steps=steps, stopped=stopped, bad_results=machine.bad_results(),
-        wrong_results=tuple(machine.wrong_results.noted), sites_before=before, facts=facts,
-        story=tuple(told), out=out,
+        wrong_results=tuple(machine.wrong_results.noted), sites_before=before, sites_at_end=at_end,
+        facts=facts, story=tuple(told), out=out,
     )  # fmt: skip
 
 

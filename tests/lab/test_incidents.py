@@ -39,7 +39,7 @@ STORIES = {
     "fork-race": r"flags are copied .*clear(.|\n)*enabling 'leaf' begins(.|\n)*patch_state is copied .*set",
     "handler-recursion": r"enabling 'helper-too' begins(.|\n)*pokes text of .*mini_leaf(.|\n)*: fault at",
     "idle-cpu": r"enabling 'livepatch-mini' begins",
-    "ops-freed": r"disabling 'leaf' begins(.|\n)*is preempted(.|\n)*frees .*(.|\n)*: (fault|BUG) at",
+    "ops-freed": r"is preempted(.|\n)*frees klp_ops at .*(.|\n)*: (fault|BUG) at",
     "repatch-window": r"enabling 'fix-2' begins(.|\n)*mini_leaf ran the original; registered",
     "stack-check-newest": r"sleeper .* is asleep(.|\n)*'sleep-2' is enabled(.|\n)*patch sleep-1 .* is gone"
     r"(.|\n)*sleeper \(pid \d+\): runs(.|\n)*sleeper \(pid \d+\): BUG at",
@@ -179,6 +179,13 @@ class TestCommand:
         assert re.fullmatch(r"sleeper \(pid \d+\)", last["task"])
         assert (last["cpu"], document["stopped"]["cpu"]) == (1, 1)
         assert last["what"].startswith("BUG at vector_breakpoint")
+
+    def test_sites_are_shown_as_they_were_when_it_stopped(self, capsys: pytest.CaptureFixture[str]) -> None:
+        _, out, _ = self.run(capsys, "incident:handler-recursion")
+
+        assert re.search(
+            r"^mini_leaf +the start +0f 1f 44 00 00\nmini_leaf +the end +cc 1f 44 00 00$", out, re.M
+        )
 
     @pytest.mark.parametrize(
         ("name", "expected"),

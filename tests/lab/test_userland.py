@@ -88,8 +88,8 @@ def test_a_fake_signal_has_a_call_made_again(arch: str) -> None:
     assert [(int(row["patch"]), int(row["result"])) for row in waits] == [(0, 0xFFFF_FE00), (patch, patch)]
 
 
-class TestRmmod:
-    """A module goes when nobody is inside it; who computes elsewhere is nobody's concern."""
+class TestSpinning:
+    """Who computes in a module: rmmod of it waits for that, of others not; a transition is told about it."""
 
     def spinner(self, shell: Userland, *modules: str) -> None:
         """Load modules, and have a kernel thread loop in vic_spin until gate 4 opens."""
@@ -99,6 +99,20 @@ class TestRmmod:
         calls = [(victim.address("vic_show"), (victim.address("vic_spin"), 4))]
         shell.machine.kernel.spawn("vk-sp", calls, cpu=1, entry="worker", forever=False)
         shell.settle()
+
+    def test_a_thread_that_runs_is_told_with_the_function_it_is_inside_of(self, arch: str) -> None:
+        shell = userland(arch)
+        self.spinner(shell)
+        assert shell.insmod("lp_spin1") == 0
+        assert not shell.wait_for_transition(2)
+
+        stuck = shell.machine.why_stuck()
+        assert stuck is not None
+        (straggler,) = stuck.stragglers
+        assert (straggler.comm, straggler.doing, straggler.function) == ("vk-sp", "runs", "vic_spin")
+        assert straggler.remedy.startswith(
+            "its return from vic_spin, then sleep or preemption outside of what the patch changes; "
+        )
 
     def test_a_thread_that_spins_in_another_module_is_not_waited_for(self, arch: str) -> None:
         shell = userland(arch)
