@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from emu.errors import EmuError
+from emu.errors import EmuError, UnknownNameError
 from emu.kernel.errno import EEXIST
 from emu.kernel.sched import HZ
 from emu.kernel.tasks import ON_GATE, Task
@@ -152,6 +152,24 @@ class Userland:
         result = process.result()
         assert result is not None, "that is what was waited for"
         return result
+
+    def address(self, symbol: str) -> int:
+        """Return the address of a symbol, the kernel's or a loaded module's, for `Process.call`.
+
+        Raises:
+            UnknownNameError: there is none.
+        """
+        kallsyms = self.machine.kallsyms
+        for owner in kallsyms.objects():
+            for found in kallsyms.find(owner, symbol):
+                return found.address
+        raise UnknownNameError("symbol", symbol, sorted(s.name for s in kallsyms.symbols(None)))
+
+    def set_gate(self, gate: int, *, is_open: bool) -> None:
+        """Open or close a gate of module viccore, which must be loaded; who slept at it has gone on then."""
+        gates = self.machine.loader.image("viccore").address("vic_gates")
+        self.machine.kernel.engine.memory.store(gates + 8 * gate, int(is_open))
+        self.settle()
 
     def settle(self) -> None:
         """Run until every task that was told something has got as far as it can: all asleep or in a loop."""
