@@ -87,3 +87,12 @@ def kibibytes(size: int) -> str:
     """Return a size as the table writes it."""
     whole, rest = divmod(size, 1 << 20)
     return f"{whole} MiB" if not rest else f"{size >> 10} KiB"
+
+
+def test_the_sleeper_at_a_gate_is_as_the_page_says(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "reference-image.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+
+    exec(code, {})
+
+    assert capsys.readouterr().out == "None\n0\n"

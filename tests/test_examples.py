@@ -29,6 +29,15 @@ PROMISES = {
     "time_to_converge.py": [
         r"[26] kernel threads per CPU: 8 transitions; half within [\d_]+ cycles, .*, all within .*",
     ],
+    "transition_by_hand.py": [
+        r"    released by: its return from vic_wait; wake it if it sleeps for good",
+        r"reversed: True patches in use: \[\]",
+        r"forced: True rmmod: -11",
+        r"the sleeper was answered by version 0",
+        r"livepatch: 'lp_w1': starting patching transition",
+        r"livepatch: forcing remaining tasks to the patched state",
+        r"livepatch: 'lp_w1': patching complete",
+    ],
     "drop_a_sync.py": [
         r"  CPU\d fetches .* where memory holds .*: it has not synchronised since the text poke",
         r"seed \d+, nothing left out: all is well",

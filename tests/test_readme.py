@@ -42,7 +42,7 @@ def test_what_the_readme_shows_is_what_is_printed(part: re.Pattern[str], shown: 
 def test_what_the_readme_leaves_out_is_noticed() -> None:
     outputs = [found["output"] for found in REPORT.finditer(README.read_text(encoding="utf-8"))]
 
-    assert len(outputs) == 2
+    assert len(outputs) == 3
     assert not any(output.startswith("stopped:") for output in outputs), "reports of what went wrong"
 
 

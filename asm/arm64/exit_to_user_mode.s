@@ -34,6 +34,18 @@ exit_to_user_mode:
 	bic	x11, x11, x13
 	stxr	w12, x11, [x10]
 	cbnz	w12, .Lclear_signal
+	ldr	x10, [x0, #TASK_WORK_CURSOR]
+	ldr	x11, [x0, #TASK_WORK]
+	cmp	x10, x11
+	b.eq	.Lno_signal			// it has made no call yet
+	sub	x10, x10, #CALL_SIZE
+	ldr	w11, [x10, #CALL_RESULT]
+	cmn	w11, #0x200			// -ERESTARTSYS
+	b.ne	.Lno_signal
+	str	x10, [x0, #TASK_WORK_CURSOR]	// no signal is delivered, so it makes the call again
+	ldr	x11, [x0, #TASK_CALLS_DONE]
+	sub	x11, x11, #0x1
+	str	x11, [x0, #TASK_CALLS_DONE]
 .Lno_signal:
 	ldr	x10, [x9, #PCPU_NEED_RESCHED]
 	cbz	x10, .Ldone

@@ -9,8 +9,10 @@
  * ordering  klp_update_patch_state has the barrier; interrupts off keep the answer "no work"
  *           true up to the iretq
  * linux     kernel/entry/common.c exit_to_user_mode_prepare and its loop; interrupts stay
- *           off here while the work is done
+ *           off here while the work is done; arch_do_signal_or_restart in
+ *           arch/x86/kernel/signal.c, of which this has the way without a signal
  */
+	.set	MINUS_ERESTARTSYS, 0xfffffe00
 	.global	exit_to_user_mode
 exit_to_user_mode:
 	push	rbp
@@ -29,6 +31,15 @@ exit_to_user_mode:
 	bt	qword ptr [r12 + TASK_FLAGS], TIF_SIGPENDING
 	jnc	.Lno_signal
 	lock btr	qword ptr [r12 + TASK_FLAGS], TIF_SIGPENDING	# a fake one: it has done its work
+	mov	rax, [r12 + TASK_WORK_CURSOR]
+	cmp	rax, [r12 + TASK_WORK]
+	je	.Lno_signal			# it has made no call yet
+	sub	rax, CALL_SIZE
+	mov	ecx, MINUS_ERESTARTSYS
+	cmp	[rax + CALL_RESULT], ecx
+	jne	.Lno_signal
+	mov	[r12 + TASK_WORK_CURSOR], rax	# no signal is delivered, so it makes the call again
+	dec	qword ptr [r12 + TASK_CALLS_DONE]
 .Lno_signal:
 	cmp	qword ptr [rbx + PCPU_NEED_RESCHED], 0x0
 	je	.Ldone

@@ -92,6 +92,7 @@ class PatchSource:
         replace: it takes the place of every patch before it.
         states: system states it changes.
         callbacks: object -> its callbacks; an object may have callbacks and no functions.
+        unchecked: objects and functions that don't exist are for the kernel to refuse; so is having none.
     """
 
     name: str
@@ -100,6 +101,7 @@ class PatchSource:
     replace: bool = False
     states: tuple[StateSource, ...] = ()
     callbacks: Mapping[str, CallbackSource] = field(default_factory=dict)
+    unchecked: bool = False
 
 
 def function_position(spelled: str) -> tuple[str, int]:

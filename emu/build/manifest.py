@@ -29,9 +29,12 @@ from emu.errors import EmuError, UnknownNameError
 _KNOWN = ("name", "description", "base", "variables", "calls", "modules", "patches", "sources")
 _CODE = ("folder", "object", "source")
 _OF_SOURCE = ("entry", "defines")
+_OF_PATCH = ("objects", "replace", "states", "unchecked")
 _OF_OBJECT = ("callbacks", "pre_patch_returns")
 """Keys of an object of a patch that are no functions."""
 _FUNCTION = re.compile(r"[^,]+(,[1-9][0-9]{0,8})?")
+UNCHECKED = "if the kernel shall refuse it, give the patch unchecked = true"
+"""What to do when a patch is malformed on purpose."""
 _RETURNS = range(-4095, 1)
 """Of pre_patch: an errno, as the kernel's IS_ERR_VALUE understands it, or 0."""
 
@@ -130,19 +133,21 @@ def parse_patches(rows: object, *, origin: str, folder: Path) -> dict[str, Patch
     found = {}
     for name, value in _tables(rows, origin, "patches").items():
         where = f"patches.{name}"
-        _only_known(value, (*_CODE, *_OF_SOURCE, "objects", "replace", "states"), origin, f"{where}.")
-        tables = _object_tables(value.get("objects"), origin, where)
-        replaces = value.get("replace", False)
-        if not isinstance(replaces, bool):
-            raise ManifestError(origin, f"{where}.replace", f"must be true or false, not {replaces!r}")
+        _only_known(value, (*_CODE, *_OF_SOURCE, *_OF_PATCH), origin, f"{where}.")
+        unchecked = _flag(value, "unchecked", origin, where)
+        tables = _object_tables(value.get("objects"), origin, where, unchecked=unchecked)
         callbacks = {key: _callbacks(row, origin, f"{where}.objects.{key}") for key, row in tables.items()}
         found[name] = PatchSource(
             name=name,
-            objects={key: _functions(row, origin, f"{where}.objects.{key}") for key, row in tables.items()},
+            objects={
+                key: _functions(row, origin, f"{where}.objects.{key}", unchecked=unchecked)
+                for key, row in tables.items()
+            },
             code=_code(value, origin, where, folder),
-            replace=replaces,
+            replace=_flag(value, "replace", origin, where),
             states=_states(value.get("states", []), origin, f"{where}.states"),
             callbacks={key: source for key, source in callbacks.items() if source is not None},
+            unchecked=unchecked,
         )
     return found
 
@@ -246,24 +251,37 @@ def _call(row: object, origin: str, where: str) -> Call:
     return Call(fn=fn, args=tuple(args), expected=expected, every=every)
 
 
-def _object_tables(value: object, origin: str, where: str) -> dict[str, dict[str, object]]:
-    if not isinstance(value, dict) or not value:
-        raise ManifestError(origin, where, "needs objects.<object>.<function> = <replacement>")
-    for name, row in value.items():
-        if not isinstance(row, dict) or not row:
-            raise ManifestError(origin, f"{where}.objects.{name}", "must map functions to replacements")
-    return value
+def _flag(value: Mapping[str, object], key: str, origin: str, where: str) -> bool:
+    flag = value.get(key, False)
+    if not isinstance(flag, bool):
+        raise ManifestError(origin, f"{where}.{key}", f"must be true or false, not {flag!r}")
+    return flag
 
 
-def _functions(row: Mapping[str, object], origin: str, where: str) -> dict[str, str]:
-    """Return the replacement of each function of an object."""
+def _object_tables(
+    value: object, origin: str, where: str, *, unchecked: bool
+) -> dict[str, dict[str, object]]:
+    """Return the objects of a patch; only an ``unchecked`` one may have none, or such without anything."""
+    tables = {} if value is None and unchecked else value
+    if not isinstance(tables, dict) or not (tables or unchecked):
+        raise ManifestError(origin, where, f"needs objects.<object>.<function> = <replacement>; {UNCHECKED}")
+    for name, row in tables.items():
+        if not isinstance(row, dict) or not (row or unchecked):
+            problem = f"must map functions to replacements; {UNCHECKED}"
+            raise ManifestError(origin, f"{where}.objects.{name}", problem)
+    return tables
+
+
+def _functions(row: Mapping[str, object], origin: str, where: str, *, unchecked: bool) -> dict[str, str]:
+    """Return the replacement of each function of an object; an ``unchecked`` one may be empty: NULL."""
     found = {}
     for function, replacement in row.items():
         if function in _OF_OBJECT:
             continue
         key = f"{where}.{function}"
-        if not isinstance(replacement, str) or not replacement:
-            raise ManifestError(origin, key, f"must name the replacement, not {replacement!r}")
+        if not isinstance(replacement, str) or not (replacement or unchecked):
+            remedy = "" if replacement else f"; {UNCHECKED}"
+            raise ManifestError(origin, key, f"must name the replacement, not {replacement!r}{remedy}")
         if not _FUNCTION.fullmatch(function):
             raise ManifestError(origin, key, 'must be a function, or "function,position" from 1')
         found[function] = replacement

@@ -9,14 +9,14 @@ import click
 
 from emu.cli.exits import DONE
 
-KINDS = ("images", "scenarios", "incidents", "defects", "ports", "cpu-models")
+KINDS = ("images", "scenarios", "incidents", "defects", "ports", "flavours", "cpu-models")
 
 
 @click.command(name="list")
 @click.argument("kind", required=False, type=click.Choice(KINDS))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(kind: str | None, as_json: bool) -> int:
-    """List images, scenarios, incidents, defects, ports or CPU models; all of them by default."""
+    """List images, scenarios, incidents, defects, ports, flavours or CPU models; all of them by default."""
     found = {name: _entries(name) for name in (KINDS if kind is None else (kind,))}
     if as_json:
         print(json.dumps(found, indent=2))
@@ -39,10 +39,13 @@ def _entries(kind: str) -> Mapping[str, str | Mapping[str, object]]:
     from emu.lab.defects import DEFECTS
     from emu.lab.incidents import incident_names, load_incident
     from emu.lab.scenario import load_scenario, scenario_names
+    from emu.livepatch import FLAVOURS
 
     match kind:
         case "ports":
             return {name: port.description for name, port in sorted(PORTS.items())}
+        case "flavours":
+            return {name: flavour.description for name, flavour in FLAVOURS.items()}
         case "scenarios":
             return {name: load_scenario(name).description for name in scenario_names()}
         case "defects":

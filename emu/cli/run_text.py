@@ -96,7 +96,7 @@ def _versions(outcome: Outcome) -> Table:
 
 
 def _sites(outcome: Outcome) -> Table:
-    """Return the bytes of each site at the start, and after each step that changed them."""
+    """Return the bytes of each site at the start, and after what changed them: a step, or an early stop."""
     return table_of("first bytes of the site", ["function", "after", "bytes"], _site_rows(outcome), text=3)
 
 
@@ -108,6 +108,8 @@ def _site_rows(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
             if (now := step.sites[function]) != before:
                 yield function, _told(step), now.hex(" ")
             before = now
+        if (now := outcome.sites_at_end[function]) != before:
+            yield function, "the end", now.hex(" ")
 
 
 def _told(step: StepResult) -> str:

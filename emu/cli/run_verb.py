@@ -27,6 +27,7 @@ def _option(name: str, text: str, default: object, kind: type = str) -> Callable
 @click.command(name="run")
 @click.argument("scenario", default=DEMONSTRATION)
 @_option("--arch", "Port: x86_64 or arm64.", "x86_64")
+@_option("--flavour", "Which Linux livepatch is as in: linux-6.1 or linux-6.17.", "linux-6.1")
 @_option("--cpus", "Number of CPUs, 1 to 64.", 4, int)
 @_option("--calls", "Traced calls to complete.", 20_000, int)
 @_option(
@@ -53,6 +54,7 @@ def _option(name: str, text: str, default: object, kind: type = str) -> Callable
 def command(
     scenario: str,
     arch: str | None,
+    flavour: str | None,
     cpus: int | None,
     calls: int | None,
     timing: str | None,
@@ -75,14 +77,14 @@ def command(
 
     Options replace what the scenario says; their defaults are for what it does not say.
     """
-    from emu.lab.incidents import fixed, load_named
+    from emu.lab.incidents import FIXED, fixed, load_named
 
     options = {
         "arch": arch, "cpus": cpus, "calls": calls, "seed": seed, "mode": mode, "schedule": schedule,
-        "fetch": fetch, "ordering": ordering, "timing": timing,
+        "fetch": fetch, "ordering": ordering, "timing": timing, "flavour": flavour,
     }  # fmt: skip
     loaded = load_named(scenario)
-    if is_fixed:
+    if is_fixed and not scenario.endswith(f"/{FIXED}"):
         loaded = fixed(loaded)
     chosen = _stretched(loaded.with_options(options), loaded.calls)
     _announce_compilation()

@@ -3,8 +3,8 @@
 A post handler must find the instruction pointer behind the instruction, which only one user of a site can be
 promised; so these probes have an ops of their own that says IPMODIFY. Livepatch says so, too.
 
-Source: kernel/kprobes.c, __arm_kprobe_ftrace, __disarm_kprobe_ftrace (6.1, with the fix of 2026 "kprobes:
-Remove unneeded warnings from __arm_kprobe_ftrace()"; before it, a refusal was a WARN as well).
+Source: kernel/kprobes.c, __arm_kprobe_ftrace, __disarm_kprobe_ftrace (6.1.192). 5ef268cb7a0a of 2026, in
+6.1.y since 6.1.167, removed the WARNs of a refusal; 6.17 still has them.
 """
 
 from __future__ import annotations
@@ -12,13 +12,23 @@ from __future__ import annotations
 from emu.ftrace.core import Ftrace
 from emu.ftrace.flags import OpsFlags
 from emu.ftrace.ops import FtraceOps
+from emu.kernel.warn import warn
+
+# assumed: the lines are those of 6.12
+_FILTER_WARN = "kernel/kprobes.c:1081 __arm_kprobe_ftrace"
+_REGISTER_WARN = "kernel/kprobes.c:1086 __arm_kprobe_ftrace"
 
 
 class KprobeOps:
-    """``kprobe_ftrace_ops`` and ``kprobe_ipmodify_ops``, and how many probes each serves."""
+    """``kprobe_ftrace_ops`` and ``kprobe_ipmodify_ops``, and how many probes each serves.
 
-    def __init__(self, ftrace: Ftrace) -> None:
-        self._ftrace = ftrace
+    Args:
+        ftrace: of the kernel.
+        warns: a refusal is a WARN, too.
+    """
+
+    def __init__(self, ftrace: Ftrace, *, warns: bool = False) -> None:
+        self._ftrace, self._warns, self._has_warned = ftrace, warns, False
         self._ops = {
             False: self._static(ftrace, "kprobe_ftrace_ops", OpsFlags.SAVE_REGS),
             True: self._static(ftrace, "kprobe_ipmodify_ops", OpsFlags.SAVE_REGS | OpsFlags.IPMODIFY),
@@ -37,10 +47,18 @@ class KprobeOps:
         ops = self._ops[ipmodify]
         ret = self._ftrace.ftrace_set_filter_ip(ops, site)
         if ret < 0:
+            if self._warns and not self._has_warned:  # WARN_ONCE
+                self._has_warned = True
+                place = self._ftrace.kallsyms.with_offset(site)
+                message = f"Failed to arm kprobe-ftrace at {place} (error {ret})"
+                warn(self._ftrace.guest, message, _FILTER_WARN)
             return ret
         if not self._users[ipmodify]:
             ret = self._ftrace.register_ftrace_function(ops)
             if ret < 0:
+                if self._warns:
+                    message = f"Failed to register kprobe-ftrace (error {ret})"
+                    warn(self._ftrace.guest, message, _REGISTER_WARN)
                 self._ftrace.ftrace_set_filter_ip(ops, site, remove=True)
                 return ret
         self._users[ipmodify] += 1

@@ -58,6 +58,7 @@ class Kprobes:
         modules: of the kernel.
         text_alloc: size -> address in text memory, or 0; asked as fallible step ``text_alloc``.
         text_free: gives it back and fills it with traps.
+        warns: a refusal by ftrace is a WARN, too.
 
     Attributes:
         on_ftrace: whether probes at functions' entries are taken by ftrace; at first as Linux has it.
@@ -71,13 +72,14 @@ class Kprobes:
         *,
         text_alloc: Callable[[int], int],
         text_free: Callable[[int], None],
+        warns: bool = False,
     ) -> None:
         self._guest, self._ftrace, self._modules = guest, ftrace, modules
         self._kallsyms = ftrace.kallsyms
         self._probing = guest.port.probing
         self.on_ftrace = self._probing.on_ftrace
         self._table = self._kallsyms.address_of("kprobe_table")
-        self._ops = KprobeOps(ftrace)
+        self._ops = KprobeOps(ftrace, warns=warns)
         self._slots = KprobeSlots(
             guest, self._kallsyms, TextPoke(guest, self._kallsyms), text_alloc=text_alloc, text_free=text_free
         )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from emu.build.memory_map import USER_TEXT
+from emu.build.memory_map import CALL_TABLES, USER_TEXT
 from emu.kernel.installer import PATCHING_CPU
 from emu.kernel.tasks import Task
 from emu.machine import state as s
 from emu.machine.engine import Engine
 from emu.machine.operations import Condition
-from emu.structs import CONSTANTS, PERCPU, TASK
+from emu.structs import CALL_ENTRY, CONSTANTS, PERCPU, TASK
+from emu.units import unsigned64
 
 
 class GracePeriods:
@@ -50,14 +51,49 @@ class GracePeriods:
                 for cpu, area in enumerate(self._percpu)
                 if cpu != PATCHING_CPU and not engine.blocks[cpu, s.CPU_HALTED] and cpu not in in_user
             ]
-        running, state = CONSTANTS["TASK_RUNNING"], TASK.offset("state")
         current = {engine.blocks[cpu, s.CPU_TASK_STRUCT] for cpu in in_user}
+        return [self._leaves(task) for task in self._runnable() if task.struct not in current]
+
+    def out_of(self, text: range) -> list[Condition]:
+        """Return what must come true before no runnable task is inside ``text``, or about to call into it.
+
+        That is a voluntary switch, or user text, of each task whose registers or kernel stack have an address
+        of ``text``, or of a call of it; so now and then one that has not. The others need not be waited for:
+        somebody who knows them all, as klpemu does and Linux doesn't, can look.
+        """
+        inside = [task for task in self._runnable() if self._may_be_in(task, text)]
+        for cpu in sorted(self._tickless & {task.cpu for task in inside}):
+            self._engine.interrupt(cpu, s.IRQ_RESCHEDULE, sender=PATCHING_CPU)
+        return [self._leaves(task) for task in inside]
+
+    def _runnable(self) -> list[Task]:
+        running, state = CONSTANTS["TASK_RUNNING"], TASK.offset("state")
         return [
-            self._changes(task.struct + TASK.offset("nvcsw"), f"{task.comm} (pid {task.pid})")
+            task
             for task in self._tasks
             if task.kind != "idle" and not task.is_driver
-            if engine.memory.load(task.struct + state) == running and task.struct not in current
+            if self._engine.memory.load(task.struct + state) == running
         ]
+
+    def _leaves(self, task: Task) -> Condition:
+        return self._changes(task.struct + TASK.offset("nvcsw"), f"{task.comm} (pid {task.pid})")
+
+    def _may_be_in(self, task: Task, text: range) -> bool:
+        load, (low, high) = self._engine.memory.load, task.kernel_stack
+        words, names = list[int](), self._engine.port.registers
+        sp = load(task.struct + TASK.offset("sp"))
+        if self._engine.blocks[task.cpu, s.CPU_TASK_STRUCT] == task.struct:
+            read = self._engine.read_register
+            words = [unsigned64(read(task.cpu, name)) for name in names.all]
+            sp = unsigned64(read(task.cpu, names.sp))
+        if low <= sp < high:  # else in user text: its kernel stack is empty
+            words += [load(at) for at in range(sp & -8, high, 8)]
+        return any(word in text or self._calls(word, text) for word in words)
+
+    def _calls(self, entry: int, text: range) -> bool:
+        """Whether the call_entry at ``entry``, if that is one, is a call of ``text``."""
+        inside = CALL_TABLES.base <= entry <= CALL_TABLES.end - CALL_ENTRY.size and entry % 8 == 0
+        return inside and self._engine.memory.load(entry + CALL_ENTRY.offset("fn")) in text
 
     def in_user_text(self, cpu: int) -> bool:
         """Whether the CPU's next instruction is in user text."""

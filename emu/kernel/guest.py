@@ -122,6 +122,10 @@ class Guest:
         """Wait until every task has switched voluntarily, slept, idled or been in user text."""
         self._wait("tasks", what)
 
+    def wait_for(self, conditions: Callable[[], Sequence[Condition]], what: str) -> None:
+        """Wait until all of what ``conditions`` returns, asked when the wait begins, has come true."""
+        self.player.play(Operation(kind=OpKind.WAIT, until=conditions, what=what))
+
     def _wait(self, flavour: str, what: str) -> None:
         self.player.play(Operation(kind=OpKind.WAIT, until=lambda: self._grace_period(flavour), what=what))
 

@@ -95,6 +95,11 @@ class Heap:
                 return found
         return None
 
+    def what_was_at(self, address: int) -> str:
+        """Return what began at ``address`` before it was freed, "" when that is not known any more."""
+        found = self.find(address)
+        return found.what if found is not None and found.address == address and found.freed_at >= 0 else ""
+
     def _fence(self, base: int, size: int, *, accessible: bool) -> None:
         for page in range(base, base + size, PAGE_SIZE):
             self._engine.protect(page, accessible=accessible)

@@ -56,6 +56,8 @@ class Module:
         livepatch: marked as a livepatch module.
         klp_alive: livepatch may patch it: from COMING until it goes.
         klp_info: what livepatch needs to relocate it.
+        uses: loaded modules whose symbols it refers to; it holds them as long as it is there.
+        used_by: the modules that hold it in that way, the newest first.
     """
 
     name: str
@@ -67,6 +69,8 @@ class Module:
     livepatch: bool = False
     klp_alive: bool = False
     klp_info: KlpInfo = field(default_factory=KlpInfo)
+    uses: tuple[str, ...] = ()
+    used_by: list[str] = field(default_factory=list)
 
 
 class Modules:
@@ -81,15 +85,20 @@ class Modules:
         self.taint = 0
 
     def add(self, module: Module) -> None:
-        """Enter a module."""
+        """Enter a module, which takes a reference to each that it uses. Source: ref_module."""
         if module.name in self._loaded:
             raise ModuleLoadedError(module.name)
         self._loaded[module.name] = module
+        for used in (self._loaded[name] for name in module.uses):
+            used.refs += 1
+            used.used_by.insert(0, module.name)
         self.taint |= TAINT_OOT_MODULE | TAINT_UNSIGNED_MODULE | (TAINT_LIVEPATCH if module.livepatch else 0)
 
     def remove(self, name: str) -> None:
-        """Forget a module."""
-        del self._loaded[name]
+        """Forget a module, and give back the references that it has. Source: module_unload_free."""
+        for used in self._loaded.pop(name).uses:
+            self._loaded[used].used_by.remove(name)
+            self.put(used)
 
     def find(self, name: str) -> Module | None:
         """Return the module called ``name``, or None."""

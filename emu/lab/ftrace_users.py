@@ -18,6 +18,7 @@ class FtraceUsers:
         kernel, ftrace, modules: of the machine.
         text: where kprobes put copies of instructions.
         modified_column: see `Tracefs`.
+        kprobe_warns: see `Kprobes`.
 
     Attributes:
         tracer: the function tracer.
@@ -33,11 +34,12 @@ class FtraceUsers:
         *,
         text: TextArea,
         modified_column: bool = False,
+        kprobe_warns: bool = False,
     ) -> None:
         ftrace.kallsyms.add(None, second_names(ftrace.kallsyms.symbols(None)))
         self.tracer = FunctionTracer(ftrace)
         self.kprobes = Kprobes(
-            kernel.guest, ftrace, modules, text_alloc=text.allocate, text_free=text.free
+            kernel.guest, ftrace, modules, text_alloc=text.allocate, text_free=text.free, warns=kprobe_warns
         )  # fmt: skip
         self.trees = (
             Tracefs(

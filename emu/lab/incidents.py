@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from emu.errors import UnknownNameError
-from emu.lab.scenario import Scenario, load_scenario, parse_scenario
+from emu.lab.scenario import Scenario, ScenarioError, load_scenario, parse_scenario
 from emu.lab.shipped import shipped_names, shipped_text
 
 PREFIX = "incident:"
@@ -30,8 +30,16 @@ def load_incident(name: str) -> Scenario:
 
 
 def fixed(scenario: Scenario) -> Scenario:
-    """Return a scenario without its defect."""
-    return replace(scenario, defect="")
+    """Return a scenario without its defect.
+
+    Raises:
+        ScenarioError: it has none.
+    """
+    rows = scenario.on.values()
+    if not scenario.defect and not any(row.get("defect") for row in rows):
+        raise ScenarioError(scenario.origin, "defect", "there is none to leave out; run it without --fixed")
+    on = {port: {**row, "defect": ""} if "defect" in row else row for port, row in scenario.on.items()}
+    return replace(scenario, defect="", on=on)
 
 
 def load_named(name: str) -> Scenario:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from emu.arch import port_named
 from emu.build.code_source import GivenCode, code_source
-from emu.build.contents import Call, Manifest, ModuleSource, PatchSource
+from emu.build.contents import Call, Manifest, ModuleSource
 from emu.build.image import build_kernel
 from emu.build.manifest import load_manifest
 from emu.build.memory_map import FAR_MODULES, MODULES, TRAMPOLINES
@@ -24,6 +24,7 @@ from emu.kernel.sched import HZ, Sched
 from emu.kernel.symbols import kernel_symbols
 from emu.kernel.text_area import TextArea
 from emu.lab.calls import check_calls
+from emu.lab.declared import patch_source
 from emu.lab.defects import defect_named
 from emu.lab.dropped import known_steps
 from emu.lab.faults import Faults
@@ -43,7 +44,7 @@ from emu.lab.tracing import Tracing
 from emu.lab.trampoline_text import TrampolineText
 from emu.lab.whereabouts import Whereabouts
 from emu.lab.wrong_results import WrongResults
-from emu.livepatch import Livepatch, Procfs, Sysfs, flavour_named
+from emu.livepatch import LINUX_6_1, Livepatch, Procfs, Sysfs, flavour_named
 from emu.structs import PERCPU
 from emu.timing import load_cpu_model
 from emu.trace.run import Run
@@ -92,7 +93,7 @@ class Machine:
         workers: int = 2,
         users: int = 1,
         spare_tasks: int = 0,
-        flavour: str = "linux-6.1",
+        flavour: str = LINUX_6_1.name,
         seed: int = 1,
         mode: str | None = None,
         timing: str = "off",
@@ -111,12 +112,13 @@ class Machine:
     ) -> None:
         flaw = defect_named(defect)
         manifest = load_manifest(image) if isinstance(image, str) else image
-        manifest = replace(manifest, sources={**manifest.sources, **flaw.sources})
+        manifest = dataclasses.replace(manifest, sources={**manifest.sources, **flaw.sources})
         options = {
             "image": manifest.name, "arch": arch, "cpus": cpus, "workers": workers, "users": users,
             "seed": seed, "mode": mode, "timing": timing, "schedule": schedule, "fetch": fetch,
             "ordering": ordering, "quantum": quantum, "tick": tick, "tickless": tuple(tickless),
             "patience": patience, "defect": defect, "call_ops": call_ops, "far_modules": far_modules,
+            "flavour": flavour_named(flavour).name,
         }  # fmt: skip
         self.scenario = Scenario(name="machine", spare_tasks=spare_tasks).with_options(options)
         self.port = port = port_named(arch)
@@ -155,7 +157,8 @@ class Machine:
         self.loader.klp_module_going = klp.objects.klp_module_going
         self.symbols = SymbolBook(kernel.image)
         self.ftrace_users = FtraceUsers(
-            kernel, self.ftrace, self.modules, text=trampolines, modified_column=like.modified_column
+            kernel, self.ftrace, self.modules, text=trampolines, modified_column=like.modified_column,
+            kprobe_warns=like.kprobe_warns,
         )  # fmt: skip
         trees = (
             Sysfs(kernel.guest, klp.core, klp.transition, flavour=like),
@@ -299,18 +302,41 @@ class Machine:
         for call in calls:
             if call.fn not in functions:
                 raise UnknownNameError("function", call.fn, sorted(self.kernel.image.sites))
-        self.loader.manifest = replace(self.manifest, calls=tuple(calls))
+        self.loader.manifest = dataclasses.replace(self.manifest, calls=tuple(calls))
         self.loader.offer_calls()
 
-    def add_patch(self, name: str, code: GivenCode, *, objects: Mapping[str, Mapping[str, str]]) -> None:
-        """Make a patch known, for ``livepatch.enable``.
+    def add_patch(
+        self,
+        name: str,
+        code: GivenCode | None = None,
+        *,
+        objects: Mapping[str, Mapping[str, str]],
+        replace: bool = False,
+        states: Sequence[tuple[int, int]] = (),
+        callbacks: Mapping[str, Sequence[str]] | None = None,
+        pre_patch_returns: Mapping[str, int] | None = None,
+    ) -> None:
+        """Make a patch known, for ``livepatch.enable``; malformed ones are for the kernel to refuse.
 
         Args:
             name: of it; a patch of that name in the image is replaced.
-            code: as in `add_module`; it is given its number as ``KLP_VERSION``, a macro and a symbol.
-            objects: object ("vmlinux" or a module) -> function -> replacement.
+            code: as in `add_module`; it is given its number as ``KLP_VERSION``, a macro and a symbol. None:
+                the replacements ``lp_<function>`` that ship with klpemu.
+            objects: object ("vmlinux" or a module) -> function, or "function,position" -> replacement; an
+                empty replacement is NULL.
+            replace: it takes the place of every patch before it.
+            states: (id, version) of the system states that it changes.
+            callbacks: object -> those it has, of `emu.build.contents.CALLBACKS`, that tell the log that they
+                run. With others, written in Python, enable a `Patch`.
+            pre_patch_returns: object -> the negative errno with which its pre_patch refuses the patch.
+
+        Raises:
+            ValueError: there is no such callback, no pre_patch to return that, or a state has the id 0.
         """
-        patch = PatchSource(name=name, code=code_source(name, code), objects=objects)
+        patch = patch_source(
+            name, code, objects, replace=replace, states=states, callbacks=callbacks or {},
+            pre_patch_returns=pre_patch_returns or {},
+        )  # fmt: skip
         self.loader.manifest = self.manifest.extended({}, {name: patch})
 
     def load(self, module: str, parameters: Mapping[str, str] | None = None) -> Job[int]:
@@ -322,10 +348,9 @@ class Machine:
 
         Raises:
             UnknownNameError: there is no such module.
-            EmuError: its code can't be read or compiled. That it refers to what is not there is raised by the
-                job's result.
+            EmuError: its code can't be read or compiled.
         """
-        code = self.loader.code_of(module)
+        code = self.loader.code.of_module(module)
         return self.kernel.installer.submit(
             f"load {module}", lambda: self.loader.load(module, code, parameters or {})
         )

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from emu.build.code_source import Code, CodeSource, ElfCode, SourceFile, read_code
+from emu.build.code_source import Code
 from emu.build.contents import Call, Manifest
-from emu.build.elf_image import build_elf_module
-from emu.build.foreign import foreign_symbols
-from emu.build.image import Image, build_module
+from emu.build.image import Image
 from emu.build.klp import Foreign
 from emu.build.memory_map import MODULE_DATA, Area
-from emu.build.toolchain import EntryScheme
 from emu.errors import UnknownNameError
 from emu.ftrace import Ftrace
 from emu.kernel.errno import EAGAIN, EBUSY, EEXIST, ENOENT, ENOMEM
@@ -23,6 +20,7 @@ from emu.kernel.modules import KlpInfo, Module, Modules, ModuleState
 from emu.kernel.symbols import kernel_symbols
 from emu.kernel.text_area import TextArea
 from emu.lab.calls import check_room
+from emu.lab.module_code import NOTHING_FOREIGN, ModuleCode, Wanted
 from emu.lab.module_work import NO_WORK, ModuleWork, Parameters
 from emu.units import page_up
 
@@ -45,9 +43,6 @@ class Loaded:
     calls: tuple[tuple[Call, int], ...]
 
 
-NOTHING_FOREIGN: Mapping[str, Foreign] = {}
-
-
 class ModuleLoader:
     """insmod and rmmod of one machine.
 
@@ -64,6 +59,7 @@ class ModuleLoader:
         apply_relocations, klp_module_coming, klp_module_going: livepatch's part.
         module_going: the notifier of a module that goes, called before livepatch's.
         works: what modules do when they are loaded and unloaded, by name.
+        code: reads and builds what they consist of.
     """
 
     def __init__(
@@ -87,7 +83,10 @@ class ModuleLoader:
         self.module_going: Callable[[Module], None] = lambda _module: None
         self.works: Mapping[str, ModuleWork] = {}
         self._loaded: dict[str, Loaded] = {}
-        self._read: dict[tuple[int, tuple[tuple[str, int], ...]], tuple[CodeSource, Code]] = {}
+        self.code = ModuleCode(
+            kernel, manifest=lambda: self.manifest, images=self._exporting,
+            call_ops=lambda: ftrace.trampolines.call_ops,
+        )  # fmt: skip
 
     # --- asking ---------------------------------------------------------------------------------
 
@@ -95,30 +94,14 @@ class ModuleLoader:
         """Return the image of a loaded module."""
         return self._loaded[name].image
 
-    def code_of(self, name: str) -> Code:
-        """Return the code of the module that the manifest calls ``name``.
-
-        Raises:
-            UnknownNameError: it has no such module.
-            EmuError: the code can't be read or compiled.
-        """
-        if name not in self.manifest.modules:
-            raise UnknownNameError("module", name, sorted(self.manifest.modules))
-        return self.read(self.manifest.modules[name].code, {})
-
-    def foreign(self, objects: Iterable[str]) -> dict[str, Foreign]:
-        """Return the symbols that a patch may use of the modules that it patches, loaded or not.
-
-        Names that the kernel defines, too, are not among them.
-
-        Args:
-            objects: names of modules; the manifest need not have them.
-        """
-        found: dict[str, Foreign] = {}
-        for name in objects:
-            if name in self.manifest.modules:
-                found = {**foreign_symbols(self._kernel.port, name, self.code_of(name)), **found}
-        return {key: row for key, row in found.items() if key not in self._kernel.image.symbols}
+    def _exporting(self) -> dict[str, Image]:
+        """Return the images of modules that others may refer to: nobody refers to patches."""
+        found = {}
+        for name, loaded in self._loaded.items():
+            module = self._modules.find(name)
+            if module is not None and not module.livepatch:
+                found[name] = loaded.image
+        return found
 
     def dry_run(
         self,
@@ -136,24 +119,11 @@ class ModuleLoader:
             also: symbols that it may refer to besides those that are there.
 
         Raises:
-            EmuError: see `place`.
+            EmuError: the code is no good, or refers to what is not there.
         """
         area = self._near if livepatch else self._far or self._near
-        return self._build(name, code, area.area, MODULE_DATA, also, foreign)
-
-    def read(self, source: CodeSource, constants: Mapping[str, int]) -> Code:
-        """Return the code that ``source`` means, see `read_code`; compiled once."""
-        if not isinstance(source, SourceFile):
-            return self._read_now(source, constants)
-        key = id(source), tuple(constants.items())
-        if key not in self._read:
-            self._read[key] = source, self._read_now(source, constants)
-        return self._read[key][1]
-
-    def _read_now(self, source: CodeSource, constants: Mapping[str, int]) -> Code:
-        entry = EntryScheme.CALL_OPS if self._ftrace.trampolines.call_ops else EntryScheme.PATCHABLE
-        exchanged = self.manifest.sources
-        return read_code(self._kernel.port, source, constants, entry=entry, exchanged=exchanged)
+        wanted = Wanted(name=name, code=code, constants=also, foreign=foreign)
+        return self.code.build(wanted, area.area, MODULE_DATA)
 
     # --- insmod ---------------------------------------------------------------------------------
 
@@ -225,16 +195,20 @@ class ModuleLoader:
             livepatch: it is a patch module.
 
         Returns:
-            0, -EEXIST, -ENOMEM, or -EINVAL when a site is not what the module's table says; after an error
-            nothing is left.
+            0, -EEXIST, -ENOMEM, -ENOENT when it refers to what is not there, which the log then names, or
+            -EINVAL when a site is not what the module's table says; after an error nothing is left.
 
         Raises:
-            EmuError: the code is no good, or refers to what is not there.
+            EmuError: the code is no good.
         """
         if name in self._loaded:
             return -EEXIST
-        constants = constants or {}
-        trial = self._build(name, code, area.area, MODULE_DATA, constants, foreign)
+        wanted = Wanted(name=name, code=code, constants=constants or {}, foreign=foreign)
+        trial, unknown = self.code.try_out(wanted, area.area, MODULE_DATA)
+        for symbol in unknown:  # Source: kernel/module/main.c, simplify_symbols (6.1)
+            self._kernel.guest.log(f"{name}: Unknown symbol {symbol} (err {-ENOENT})")
+        if unknown:
+            return -ENOENT
         self._calls_of(name, trial, calls)
         plt_size = self._ftrace.trampolines.plt_size()
         room, data_room = len(trial.text[0][1]) + 16 + plt_size, _data_size(trial)
@@ -245,7 +219,7 @@ class ModuleLoader:
             return -ENOMEM
         text = Area(name=name, base=base, size=room, kind="text")
         data_area = Area(name=name, base=data or MODULE_DATA.base, size=page_up(data_room), kind="data")
-        image = self._build(name, code, text, data_area, constants, foreign)
+        image = self.code.build(wanted, text, data_area)
         self._loaded[name] = Loaded(
             image=image, area=area, base=base, data=data, calls=self._calls_of(name, image, calls)
         )
@@ -259,41 +233,9 @@ class ModuleLoader:
                 state=ModuleState.COMING,
                 livepatch=livepatch,
                 klp_info=KlpInfo(sections=image.klp_sections),
+                uses=self.code.uses(wanted, image),
             )
         )
-
-    def _build(
-        self,
-        name: str,
-        code: Code,
-        text: Area,
-        data: Area,
-        constants: Mapping[str, int],
-        foreign: Mapping[str, Foreign],
-    ) -> Image:
-        port, externs = self._kernel.port, self._externs()
-        if isinstance(code, ElfCode):
-            return build_elf_module(
-                port, name, code, text=text, data=data, externs={**externs, **constants}, foreign=foreign
-            )
-        source = self.manifest.modules.get(name)
-        return build_module(
-            port, name, list(code), text_base=text.base, data_base=data.base,
-            externs=externs, constants=constants, variables=source.variables if source else {},
-            foreign=foreign,
-        )  # fmt: skip
-
-    def _externs(self) -> dict[str, int]:
-        """Return what a module may refer to: symbols of the kernel and of modules, not of other patches."""
-        names: dict[str, int] = {}
-        for name, loaded in self._loaded.items():
-            module = self._modules.find(name)
-            if module is not None and not module.livepatch:
-                names |= {key: symbol.address for key, symbol in loaded.image.symbols.items()}
-        names |= {key: symbol.address for key, symbol in self._kernel.image.symbols.items()}
-        stubs = [names[stub] for stub in self._kernel.port.stub_names if stub in names]
-        # compilers spell the old-style stub with and without the underscore
-        return {**dict.fromkeys(self._kernel.port.stub_names, stubs[-1]), **names}
 
     def _calls_of(self, name: str, image: Image, calls: Sequence[Call]) -> tuple[tuple[Call, int], ...]:
         others = [call for other, loaded in self._loaded.items() if other != name for call, _ in loaded.calls]
@@ -336,11 +278,14 @@ class ModuleLoader:
         module = self._modules.find(name)
         if module is None or name not in self._loaded:
             return -ENOENT
-        if module.refs:
+        if module.refs:  # by modules that use it, among others
             return -EAGAIN
         module.state = ModuleState.GOING
         self.offer_calls()
-        self._kernel.guest.synchronize_rcu_tasks("tasks out of the module")
+        text = range(module.base, module.base + module.size)
+        self._kernel.guest.wait_for(
+            lambda: self._kernel.grace_periods.out_of(text), "tasks out of the module"
+        )
         if self.occupied(name):
             module.state = ModuleState.LIVE
             self.offer_calls()

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from emu.build.assembly_files import read_units
 from emu.build.code_source import AssemblyFolder, Code, CodeSource
-from emu.build.contents import VMLINUX, CallbackSource, PatchSource, function_position
 from emu.errors import EmuError, UnknownNameError
 from emu.ftrace import Sites
 from emu.kernel.errno import EBUSY, ENOENT
@@ -15,9 +14,10 @@ from emu.kernel.installer import Job
 from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.kernel import Kernel
 from emu.kernel.modules import Module
+from emu.lab.declared import declared
 from emu.lab.modules import ModuleLoader
 from emu.lab.symbols import SymbolBook
-from emu.livepatch import Func, Livepatch, Object, Patch, PatchFacts, State
+from emu.livepatch import Livepatch, Patch, PatchFacts
 from emu.trace.meta import PatchEntry
 
 TRANSITION_WORK = "klp_transition_work"
@@ -70,6 +70,7 @@ class Patching:
 
     Attributes:
         on_patch: told of each patch whose code has been placed, before anything calls it.
+        refusals: why functions of a module can't be patched, of those that were refused for it, by name.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Patching:
         self._handles: dict[str, PatchHandle] = {}
         self._numbered: dict[int, PatchHandle] = {}
         self.on_patch: Callable[[], None] = lambda: None
+        self.refusals: dict[str, tuple[str, ...]] = {}
 
     def enable(self, patch: Patch | str) -> PatchHandle:
         """Ask the patching CPU to load and enable a patch.
@@ -104,7 +106,7 @@ class Patching:
         """
         whole, number = self._whole(patch), len(self._entries)
         constants = {"KLP_VERSION": number}
-        code = self._loader.read(self._source(whole), constants)
+        code = self._loader.code.read(self._source(whole), constants)
         self._entries.append({"index": number, "name": whole.name, "functions": {}})
         handle: PatchHandle
 
@@ -133,9 +135,9 @@ class Patching:
         if source is None:
             return self._shipped()
         constants = {"KLP_VERSION": number}
-        code = self._loader.read(source, constants)
+        code = self._loader.code.read(source, constants)
         image = self._loader.dry_run(
-            patch, code, {**also, **constants}, foreign=self._loader.foreign(objects), livepatch=True
+            patch, code, {**also, **constants}, foreign=self._loader.code.foreign(objects), livepatch=True
         )  # fmt: skip
         return [name for name, symbol in image.symbols.items() if symbol.size]
 
@@ -166,7 +168,8 @@ class Patching:
         if not self._unload_disabled(name):
             return -EBUSY
         objects = [obj.name for obj in patch.objects if obj.name is not None]
-        ret = self._loader.place_patch(name, code, constants, self._loader.foreign(objects))
+        self.core.taint(name)
+        ret = self._loader.place_patch(name, code, constants, self._loader.code.foreign(objects))
         if ret:
             return ret
         try:
@@ -237,11 +240,17 @@ class Patching:
 
     def module_coming(self, module: Module) -> int:
         """Have livepatch patch a module that comes, and enter what it patches; 0 or a negative errno."""
+        inside = range(module.base, module.base + module.size)
+        concerned = []
         for name in self.core.patches():
             handle = self._handles.get(name)
             if handle is not None:
-                self._note(handle, self._replacements(handle.patch))
-        return self.core.objects.klp_module_coming(module)
+                replacements = self._replacements(handle.patch)
+                self._note(handle, replacements)
+                concerned += [pair for pair in replacements if pair[0] in inside]
+        ret = self.core.objects.klp_module_coming(module)
+        self.refusals[module.name] = self._reasons(concerned) if ret else ()
+        return ret
 
     def _note(self, handle: PatchHandle, replacements: list[tuple[int, int]]) -> None:
         """Enter which function the patch replaces by which, for who reads the trace."""
@@ -314,12 +323,8 @@ class Patching:
         patches = self._loader.manifest.patches
         if name not in patches:
             raise UnknownNameError("patch", name, sorted(patches))
-        source = patches[name]
-        objects = tuple(_object(key, source) for key in {**source.objects, **source.callbacks})
-        if isinstance(patch, Patch):
-            return replace(patch, objects=objects)
-        states = tuple(State(state.id, state.version) for state in source.states)
-        return Patch(name, objects, replace=source.replace, states=states)
+        whole = declared(patches[name])
+        return replace(patch, objects=whole.objects) if isinstance(patch, Patch) else whole
 
     def _source(self, patch: Patch) -> CodeSource:
         """Return where the code is: as the manifest's patch of that name says, else with what ships."""
@@ -340,18 +345,3 @@ class Patching:
 
     def _shipped(self) -> list[str]:
         return [f"lp_{unit.name}" for unit in read_units(self._kernel.port, REPLACEMENTS)]
-
-
-def _object(name: str, source: PatchSource) -> Object:
-    callbacks = source.callbacks.get(name, CallbackSource(names=()))
-    return Object(
-        None if name == VMLINUX else name,
-        tuple(_func(*pair) for pair in source.objects.get(name, {}).items()),
-        callbacks=callbacks.names,
-        pre_patch_returns=callbacks.pre_patch_returns,
-    )
-
-
-def _func(spelled: str, replacement: str) -> Func:
-    name, sympos = function_position(spelled)
-    return Func(name, replacement, sympos=sympos)

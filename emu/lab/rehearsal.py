@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from emu.build.asm.errors import UndefinedSymbolError
 from emu.build.code_source import AssemblyFolder, UnreadableFileError
 from emu.build.contents import VMLINUX, function_position
+from emu.build.elf.errors import UndefinedSymbolsError
+from emu.build.manifest import UNCHECKED
 from emu.errors import UnknownNameError
 from emu.lab.machine import Machine
 from emu.lab.scenario import Scenario
@@ -83,7 +86,11 @@ class _Rehearsal:
         with self._at(f"modules.{name}" if own else key):
             loader = self._machine.loader
             self._modules.pop(name, None)  # a second one beside it is refused, but not for its symbols
-            image = loader.dry_run(name, loader.code_of(name), self._loaded())
+            try:
+                image = loader.dry_run(name, loader.code.of_module(name), self._loaded())
+            except (UndefinedSymbolError, UndefinedSymbolsError) as error:
+                self._has_its_module(error)
+                return
         sized = {key: symbol.name for key, symbol in image.symbols.items() if symbol.size}
         self._functions[name] = [*{*sized, *sized.values()}]
         for at, call in enumerate(self._machine.manifest.modules[name].calls):
@@ -91,6 +98,12 @@ class _Rehearsal:
                 where = f"modules.{name}.calls[{at}].fn" if own else key
                 self._known("function", call.fn, self._functions[name], where)
         self._modules[name] = {symbol: place.address for symbol, place in image.symbols.items()}
+
+    def _has_its_module(self, error: UndefinedSymbolError | UndefinedSymbolsError) -> None:
+        """Raise ``error`` unless each symbol's module is only not loaded: the step tells what Linux says."""
+        names = [error.name] if isinstance(error, UndefinedSymbolError) else error.names
+        if not self._machine.loader.code.is_defined(names):
+            raise error
 
     def _start(self, task: TaskSource) -> None:
         for at, call in enumerate(task.calls):
@@ -102,32 +115,39 @@ class _Rehearsal:
     def _replacements(self, name: str, key: str) -> None:
         own = name in self._scenario.patches
         with self._at(f"patches.{name}" if own else key):
-            known = self._machine.livepatch.replacements(name, len(self._enabled), self._loaded())
+            try:
+                known = self._machine.livepatch.replacements(name, len(self._enabled), self._loaded())
+            except (UndefinedSymbolError, UndefinedSymbolsError) as error:
+                self._has_its_module(error)
+                return
         for obj, functions in self._machine.manifest.patches[name].objects.items():
             for function, replacement in functions.items():
-                if replacement not in self._kernel.symbols:
+                if replacement and replacement not in self._kernel.symbols:
                     where = f"patches.{name}.objects.{obj}.{function}" if own else key
                     self._known("replacement", replacement, known, where)
 
     def code_of(self, name: str) -> None:
         """Check that a module's code is there."""
         with self._at(f"modules.{name}"):
-            self._machine.loader.code_of(name)
+            self._machine.loader.code.of_module(name)
 
     def patched_functions(self, name: str) -> None:
         """Check a patch's objects, and their functions where these are known without compiling anything."""
-        for obj, functions in self._scenario.patches[name].objects.items():
+        patch = self._scenario.patches[name]
+        for obj, functions in patch.objects.items() if not patch.unchecked else ():
             where = f"patches.{name}.objects.{obj}"
-            self._known("object", obj, [VMLINUX, *self._machine.manifest.modules], where)
+            self._known("object", obj, [VMLINUX, *self._machine.manifest.modules], where, UNCHECKED)
             for spelled in functions if obj in self._functions else ():
                 function, _ = function_position(spelled)
                 if obj != VMLINUX or function not in self._kernel.symbols:
-                    self._known("function", function, self._functions[obj], f"{where}.{spelled}")
+                    key, known = f"{where}.{spelled}", self._functions[obj]
+                    self._known("function", function, known, key, UNCHECKED)
 
-    def _known(self, kind: str, name: str, known: Iterable[str], key: str) -> None:
+    def _known(self, kind: str, name: str, known: Iterable[str], key: str, remedy: str = "") -> None:
         names = sorted(known)
         if name not in names:
-            raise ScenarioError(self._scenario.origin, key, str(UnknownNameError(kind, name, names)))
+            problem = str(UnknownNameError(kind, name, names)) + (f" ({remedy})" if remedy else "")
+            raise ScenarioError(self._scenario.origin, key, problem)
 
     @contextmanager
     def _at(self, key: str) -> Iterator[None]:

@@ -36,7 +36,7 @@ class StepResult:
         cycle: furthest clock when it was complete.
         sites: first bytes of each affected site then, by function.
         text: what the file held that it read.
-        reasons: why functions of a patch that was refused can't be patched.
+        reasons: why functions can't be patched, of a patch or a module that was refused for it.
     """
 
     step: Step
@@ -69,7 +69,7 @@ class Outcome:
         stopped: why the machine stopped.
         bad_results: calls that came back with a wrong result, register or stack.
         wrong_results: the first of them.
-        sites_before: first bytes of each affected site before anything was done.
+        sites_before, sites_at_end: first bytes of each affected site before anything is done, and in the end.
         story: what led to the first thing that went wrong.
         out: where the recording is; None: nowhere.
     """
@@ -81,6 +81,7 @@ class Outcome:
     bad_results: int
     wrong_results: tuple[WrongResult, ...]
     sites_before: dict[str, bytes]
+    sites_at_end: dict[str, bytes]
     facts: Report
     story: tuple[Moment, ...] = ()
     out: Path | None = None
@@ -101,6 +102,7 @@ class Outcome:
             "scenario": self.scenario.name,
             "defect": self.scenario.defect,
             "arch": meta["arch"],
+            "flavour": self.scenario.flavour,
             "image": meta["image"],
             "cpus": meta["cpus"],
             "seed": meta["seed"],
@@ -117,6 +119,7 @@ class Outcome:
             "bad_results": self.bad_results,
             "wrong_results": [asdict(wrong) for wrong in self.wrong_results],
             "sites_before": {name: code.hex(" ") for name, code in self.sites_before.items()},
+            "sites_at_end": {name: code.hex(" ") for name, code in self.sites_at_end.items()},
             "steps": [
                 {
                     "after_calls": step.step.after_calls,
@@ -176,13 +179,14 @@ def run_scenario(
                 return report
 
             steps, stopped = _play(machine, scenario, watched, run_on)
+        at_end = {name: machine.site_bytes(name) for name in watched}
         run = machine.recording.finish()
         facts = report_of(run)  # before anybody can replace the run
-        told = story(run, stopped)
+        told = story(run, stopped, freed=machine.kernel.heap.what_was_at)
     return Outcome(
         scenario=scenario, run=run, steps=steps, stopped=stopped, bad_results=machine.bad_results(),
-        wrong_results=tuple(machine.wrong_results.noted), sites_before=before, facts=facts,
-        story=tuple(told), out=out,
+        wrong_results=tuple(machine.wrong_results.noted), sites_before=before, sites_at_end=at_end,
+        facts=facts, story=tuple(told), out=out,
     )  # fmt: skip
 
 
@@ -193,9 +197,9 @@ def machine_of(scenario: Scenario, out: Path | None) -> Machine:
         manifest, arch=scenario.arch, cpus=scenario.cpus, workers=scenario.workers,
         users=scenario.users, seed=scenario.seed, mode=scenario.mode, timing=scenario.timing,
         schedule=scenario.schedule, fetch=scenario.fetch, ordering=scenario.memory_ordering,
-        quantum=scenario.quantum, tick=scenario.tick,
-        call_ops=scenario.call_ops, far_modules=scenario.far_modules, spare_tasks=scenario.slots,
-        tickless=scenario.tickless, patience=scenario.patience, defect=scenario.defect, out=out,
+        quantum=scenario.quantum, tick=scenario.tick, call_ops=scenario.call_ops,
+        far_modules=scenario.far_modules, spare_tasks=scenario.slots, tickless=scenario.tickless,
+        patience=scenario.patience, defect=scenario.defect, flavour=scenario.flavour, out=out,
     )  # fmt: skip
 
 
@@ -255,8 +259,14 @@ def _do(
         cycle=machine.furthest_clock(),
         sites={name: machine.site_bytes(name) for name in watched},
         text=text if isinstance(text, str) else None,
-        reasons=() if handle is None else handle.reasons,
+        reasons=_reasons(machine, step, handle),
     ), stopped
+
+
+def _reasons(machine: Machine, step: Step, handle: PatchHandle | None) -> tuple[str, ...]:
+    if step.action == "load":
+        return machine.livepatch.refusals.get(step.subject, ())
+    return () if handle is None else handle.reasons
 
 
 def _broken(step: Step, error: Exception) -> str:

@@ -23,6 +23,7 @@ from emu.lab.scenario_error import ScenarioError
 from emu.lab.shipped import shipped_names, shipped_text
 from emu.lab.step import Step, parse_step
 from emu.lab.task_source import TaskSource, cpu_numbers, parse_tasks, spare_slots
+from emu.livepatch import FLAVOURS, LINUX_6_1
 from emu.machine.state import Fetch, Ordering, Schedule
 from emu.timing import cpu_model_names, load_cpu_model
 
@@ -63,8 +64,10 @@ class Scenario:
         name, description, commit: for people; a commit is the one of Linux that mended the defect.
         defect: what is wrong with the machine, a key of `DEFECTS`; "" = nothing.
         ports: the only ones that it makes sense on; none = all.
+        ports_why: for people: why only those.
         image: name of a shipped image.
         arch: port.
+        flavour: which Linux livepatch behaves like, a key of `FLAVOURS`.
         cpus: 1 to 64.
         workers, users: kernel threads and user tasks per CPU that make calls.
         calls: traced calls to complete.
@@ -94,8 +97,10 @@ class Scenario:
     commit: str = ""
     defect: str = ""
     ports: tuple[str, ...] = ()
+    ports_why: str = ""
     image: str = "mini"
     arch: str = "x86_64"
+    flavour: str = LINUX_6_1.name
     cpus: int = 4
     workers: int = 2
     users: int = 1
@@ -177,6 +182,11 @@ def _one_of(names: list[str]) -> Callable[[object], str]:
     return check
 
 
+def _none_or_one_of(names: list[str]) -> Callable[[object], str]:
+    check = _one_of(names)
+    return lambda value: "" if value == "" else check(value)
+
+
 def _some_of(names: list[str]) -> Callable[[object], str]:
     def check(value: object) -> str:
         good = isinstance(value, (list, tuple)) and all(name in names for name in value)
@@ -197,10 +207,12 @@ _CHECKS: dict[str, Callable[[object], str]] = {
     "name": _kind(str, "a string"),
     "description": _kind(str, "a string"),
     "commit": _kind(str, "a string"),
-    "defect": _one_of(["", *sorted(DEFECTS)]),
+    "defect": _none_or_one_of(sorted(DEFECTS)),
     "ports": _some_of(sorted(PORTS)),
+    "ports_why": _kind(str, "a string"),
     "image": _kind(str, "a string"),
     "arch": _one_of(sorted(PORTS)),
+    "flavour": _one_of(sorted(FLAVOURS)),
     "cpus": _between(1, MAX_CPUS),
     "workers": _between(0, 32),
     "users": _between(0, 32),
@@ -251,8 +263,9 @@ def _check_together(scenario: Scenario, origin: str) -> None:
         problem = "0 lets nobody interrupt a busy CPU, so the steps might never be done; use at least 1"
         raise ScenarioError(origin, "tick", problem)
     if scenario.ports and scenario.arch not in scenario.ports:
-        problem = f"{scenario.arch} can't have this; it is for {', '.join(scenario.ports)}"
-        raise ScenarioError(origin, "arch", problem)
+        why = f": {scenario.ports_why}" if scenario.ports_why else ""
+        problem = f"{scenario.arch} can't have this{why}; it is for {', '.join(scenario.ports)}"
+        raise ScenarioError(scenario.origin, "arch", problem)
     for key, cpus in (("tickless", scenario.tickless), *((f"tasks.{t.name}.cpus", t.cpus) for t in tasks)):
         if any(cpu >= scenario.cpus for cpu in cpus):
             raise ScenarioError(origin, key, f"CPU{max(cpus)} is not there: cpus is {scenario.cpus}")

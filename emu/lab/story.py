@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -57,14 +57,17 @@ class Moment:
         return f"cycle {self.cycle:_}  CPU{self.cpu}  {self.task}: {self.what}"
 
 
-def story(run: Run, stopped: StopReport) -> list[Moment]:
+def story(
+    run: Run, stopped: StopReport, *, freed: Callable[[int], str] = lambda _address: ""
+) -> list[Moment]:
     """Return what led to the first thing that went wrong in a run; nothing when nothing did.
 
     Args:
         run: what was recorded.
         stopped: how it ended.
+        freed: (address) -> what was there before it was freed, "" if nobody knows.
     """
-    teller = _Teller(run)
+    teller = _Teller(run, freed)
     if not stopped.ok:
         return teller.before(None, [teller.task_called(stopped.task)])
     findings = audit(run, limit=1).findings
@@ -80,7 +83,8 @@ def story(run: Run, stopped: StopReport) -> list[Moment]:
 
 
 class _Teller:
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, freed: Callable[[int], str]) -> None:
+        self._freed = freed
         self._events, self._tasks, self._versions = run.events, run.meta["tasks"], version_names(run.meta)
         placed = sorted((symbol.address, symbol.size, name) for name, symbol in run.symbols.items())
         self._blocks = {block.address: f"{block.kind} {block.name}" for block in run.code}
@@ -149,7 +153,8 @@ class _Teller:
             case EventKind.GRACE_PERIOD:
                 return f"a wait that began at cycle {a:_} is over"
             case EventKind.FREE:
-                return f"frees {self._block(a)}"
+                what = self._freed(a)
+                return f"frees {what} at {a:#x}" if what else f"frees {self._block(a)}"
             case EventKind.WARN:
                 return f"WARN at {self._name(a)}" if a else "WARN"
             case EventKind.BUG:

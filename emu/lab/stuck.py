@@ -106,7 +106,7 @@ class WhyStuck:
 
     def _straggler(self, task: Task) -> Straggler:
         running = self._sched.is_running(task)
-        function = "" if running else self._function_to_leave(task)
+        function = self._function_to_leave(task, running=running)
         reliable = running or not isinstance(self._sched.stack(task), int)
         return Straggler(
             comm=task.comm, pid=task.pid, cpu=task.cpu, doing=self._doing(task, running=running),
@@ -115,18 +115,27 @@ class WhyStuck:
             pending=bool(self._kernel.task_field(task, "flags") >> _PENDING & 1), fork=self._forks.of(task),
         )  # fmt: skip
 
-    def _function_to_leave(self, task: Task) -> str:
-        entries, transition = self._sched.stack(task), self._klp.transition
-        if isinstance(entries, int) or transition.patch is None:
+    def _function_to_leave(self, task: Task, *, running: bool) -> str:
+        """Return the function that a task is inside of; where it runs, livepatch itself could not tell."""
+        transition = self._klp.transition
+        stack: list[int] | int
+        if running:
+            stack = list(self._kernel.unwinder.walk(task, self._registers(task)).entries)
+        else:
+            stack = self._sched.stack(task)
+        if isinstance(stack, int) or transition.patch is None:
             return ""
         return klp_check_stack(
-            self._kernel.guest, self._klp.patcher, transition.patch, entries,
+            self._kernel.guest, self._klp.patcher, transition.patch, stack,
             unpatching=transition.target is PatchState.UNPATCHED,
         )  # fmt: skip
 
     def _stack(self, task: Task, *, running: bool) -> tuple[str, ...]:
-        registers = self._kernel.registers_on_cpu(task) if running else None
+        registers = self._registers(task) if running else None
         return tuple(str(frame) for frame in self._kernel.unwinder.trace(task, registers))
+
+    def _registers(self, task: Task) -> dict[str, int]:
+        return self._kernel.registers_on_cpu(task)
 
     def _doing(self, task: Task, *, running: bool) -> str:
         if running:
@@ -141,15 +150,18 @@ class WhyStuck:
         return "was preempted"
 
     def _remedy(self, task: Task, *, running: bool, reliable: bool, function: str) -> str:
-        way_out = "the end of its system call" if task.kind == "user" else "sleep or preemption outside of it"
+        outside = "sleep or preemption outside of what the patch changes"
+        way_out = "the end of its system call" if task.kind == "user" else outside
         if task.kind == "idle":
             return "a round of its idle loop: wake the CPU"
-        if function:
-            return f"its return from {function}" + ("" if running else "; wake it if it sleeps for good")
+        if function and not running:
+            asleep = self._kernel.task_field(task, "state") != CONSTANTS["TASK_RUNNING"]
+            return f"its return from {function}" + ("; wake it if it sleeps for good" if asleep else "")
         if running:
+            first = f"its return from {function}, then " if function else ""
             return (
-                f"{way_out}; klpemu's livepatch looks at it about every {HZ} ticks, and can only switch it "
-                "while it does not run"
+                f"{first}{way_out}; klpemu's livepatch looks at it about every {HZ} ticks, "
+                "and can only switch it while it does not run"
             )
         if not reliable:
             return f"a stack that can be read: it stands where frames can't be told; {way_out}"

@@ -116,6 +116,8 @@ def cpu_numbers(value: object) -> Sequence[int] | None:
 
 
 def _cpus(value: object, origin: str, key: str) -> tuple[int, ...]:
+    if value is None:
+        raise ManifestError(origin, key, "is missing; give the CPUs that it runs on, as in [0, 1]")
     cpus = cpu_numbers(value)
     if not cpus:
         raise ManifestError(origin, key, f"must be an array of numbers of CPUs, not {value!r}")

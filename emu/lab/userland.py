@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from emu.errors import EmuError
+from emu.errors import EmuError, UnknownNameError
 from emu.kernel.errno import EEXIST
 from emu.kernel.sched import HZ
 from emu.kernel.tasks import ON_GATE, Task
 from emu.lab.machine import Machine
 from emu.lab.report import GuestStoppedError
 from emu.structs import CALL_ENTRY
+from emu.units import unsigned64
 
 _CALL_ROW = 1  # of a process's table; row 0 waits for the request to make that call
+_RESTARTS = unsigned64(-512) & 0xFFFF_FFFF
+"""ERESTARTSYS, negative: never seen by user text. Source: include/linux/errno.h (6.1)."""
 _MOST_SECONDS = 60.0
 """Seconds of the guest after which a wait that has no end of its own is given up."""
 
@@ -57,7 +60,9 @@ class Process:
         kernel = self._machine.kernel
         if not self._told or kernel.task_field(self.task, "calls_done") // 2 < self._told:
             return None
-        return int(kernel.engine.memory.view(CALL_ENTRY, self._row())[0]["result"])
+        result = int(kernel.engine.memory.view(CALL_ENTRY, self._row())[0]["result"])
+        # on its way to user text, where it would be told; it makes the call again before it gets there
+        return None if result & 0xFFFF_FFFF == _RESTARTS else result
 
     def _row(self) -> int:
         return self._machine.kernel.call_tables.spare_table(self.task) + _CALL_ROW * CALL_ENTRY.size
@@ -147,6 +152,24 @@ class Userland:
         result = process.result()
         assert result is not None, "that is what was waited for"
         return result
+
+    def address(self, symbol: str) -> int:
+        """Return the address of a symbol, the kernel's or a loaded module's, for `Process.call`.
+
+        Raises:
+            UnknownNameError: there is none.
+        """
+        kallsyms = self.machine.kallsyms
+        for owner in kallsyms.objects():
+            for found in kallsyms.find(owner, symbol):
+                return found.address
+        raise UnknownNameError("symbol", symbol, sorted(s.name for s in kallsyms.symbols(None)))
+
+    def set_gate(self, gate: int, *, is_open: bool) -> None:
+        """Open or close a gate of module viccore, which must be loaded; who slept at it has gone on then."""
+        gates = self.machine.loader.image("viccore").address("vic_gates")
+        self.machine.kernel.engine.memory.store(gates + 8 * gate, int(is_open))
+        self.settle()
 
     def settle(self) -> None:
         """Run until every task that was told something has got as far as it can: all asleep or in a loop."""

@@ -20,6 +20,7 @@ class Flavour:
 
     Args:
         name: for options and reports.
+        description: for people.
         sysfs_replace: a patch's directory has ``replace`` (since 6.11: adb68ed26a3e).
         sysfs_stack_order: it has ``stack_order`` (since 6.14: 3dae09de4061).
         true_letters, false_letters: first letters that kstrtobool takes ("enable" and "disable" since 6.16:
@@ -29,9 +30,12 @@ class Flavour:
         clears_relocations: x86-64: what klp relocations filled in becomes 0 again when their object goes
             (since 6.3: 0c05e7bd2d01), so that it can come again.
         kobject_prefix: what lines of lib/kobject.c begin with (logs of 6.5 and later have it).
+        kprobe_warns: a kprobe at an entry that ftrace refuses is a WARN, too (5.16, 9c89bb8e3272, to 6.19;
+            5ef268cb7a0a removes it, in 6.1.y since 6.1.167, which the observed 6.1.192 has).
     """
 
     name: str
+    description: str
     sysfs_replace: bool
     sysfs_stack_order: bool
     true_letters: str
@@ -39,10 +43,12 @@ class Flavour:
     modified_column: bool
     clears_relocations: bool
     kobject_prefix: str
+    kprobe_warns: bool
 
 
 LINUX_6_1 = Flavour(
     name="linux-6.1",
+    description="Linux 6.1, as the 6.1.192 that was observed",
     sysfs_replace=False,
     sysfs_stack_order=False,
     true_letters=TRUE_LETTERS,
@@ -50,10 +56,12 @@ LINUX_6_1 = Flavour(
     modified_column=False,
     clears_relocations=False,
     kobject_prefix="",
+    kprobe_warns=False,
 )
 
 LINUX_6_17 = Flavour(
     name="linux-6.17",
+    description="Linux 6.17: more files in sysfs, klp relocations taken back, a WARN of kprobes",
     sysfs_replace=True,
     sysfs_stack_order=True,
     true_letters=TRUE_LETTERS + "e",
@@ -61,6 +69,7 @@ LINUX_6_17 = Flavour(
     modified_column=True,
     clears_relocations=True,
     kobject_prefix="kobject: ",
+    kprobe_warns=True,
 )
 
 FLAVOURS = {flavour.name: flavour for flavour in (LINUX_6_1, LINUX_6_17)}

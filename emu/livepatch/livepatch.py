@@ -141,9 +141,7 @@ class Livepatch:
             module = Module(name=patch.name, livepatch=True)
             self._modules.add(module)
             loaded.own_module = True
-        if not self._tainted:
-            self._tainted = True
-            self._guest.log(f"{patch.name}: tainting kernel with TAINT_LIVEPATCH")
+        self.taint(patch.name)
         self._loaded[loaded.view.address] = loaded
         ret = self.relocations.apply_relocations(module)
         if not ret:
@@ -152,6 +150,12 @@ class Livepatch:
             self._forget(loaded)
             return ret
         return loaded.view.address
+
+    def taint(self, name: str) -> None:
+        """Say once that a livepatch module comes: before it is linked. Source: check_modinfo_livepatch."""
+        if not self._tainted:
+            self._tainted = True
+            self._guest.log(f"{name}: tainting kernel with TAINT_LIVEPATCH")
 
     def disable(self, handle: int) -> int:
         """Write 0 to the patch's ``enabled``: 0, -ENOENT when it is not in use, -EINVAL, or -EBUSY."""

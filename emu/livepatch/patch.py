@@ -92,11 +92,10 @@ class Patcher:
 
     def _first_user(self, func: View) -> int:
         guest, ftrace, name = self._guest, self._ftrace, func_name(self._guest, func)
-        # Linux takes any site inside the function; here it must be at the entry
+        # Linux takes any site inside the function; here it must be at the entry, else `Sites` knows why
         entry = ftrace.sites.entry_site(func["old_func"])
         if not entry.ip:
             self._log.tell(f"failed to find location for function '{name}'")
-            self._log.debug(f"'{name}': {entry.reason}")
             return -EINVAL
         address = guest.alloc(KLP_OPS.size, "klp_ops")
         if not address:

@@ -120,9 +120,9 @@ class Procfs(PseudoTree):
 def module_line(module: Module) -> str:
     """Return a module's line of /proc/modules.
 
-    All modules here are out of tree and not signed (``O``, ``E``), and none is known to use another.
+    All modules here are out of tree and not signed (``O``, ``E``).
     """
     taints = f"OE{'K' if module.livepatch else ''}{_STATE_FLAGS[module.state]}"
-    return (
-        f"{module.name} {module.size} {module.refs} - {_STATES[module.state]} {module.base:#018x} ({taints})"
-    )
+    users = "".join(f"{name}," for name in module.used_by) or "-"
+    state = _STATES[module.state]
+    return f"{module.name} {module.size} {module.refs} {users} {state} {module.base:#018x} ({taints})"

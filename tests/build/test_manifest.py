@@ -88,7 +88,7 @@ WRONG = {
     "no objects": ('name = "x"\n[patches.p]\nsource = "x.c"', r"patches\.p: needs objects\.<object>\..*"),
     "object": (
         'name = "x"\n[patches.p]\nobjects = { m = 1 }',
-        r"patches\.p\.objects\.m: must map functions to replacements",
+        r"patches\.p\.objects\.m: must map functions to replacements; .* unchecked = true",
     ),
     "replacement": (
         'name = "x"\n[patches.p.objects.m]\nf = 1',

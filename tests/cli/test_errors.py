@@ -280,10 +280,16 @@ class TestRunOptions:
             ("--ordering nosuch", "ordering"),
             ("--ordering arm64", "ordering"),
             ("--ordering arm64 --mode exact", "ordering"),
+            ("--flavour linux-7.0", "flavour"),
         ],
     )
     def test_impossible_value(self, capsys: pytest.CaptureFixture[str], arguments: str, key: str) -> None:
         assert refusal(capsys, "run", *arguments.split(), "--out", "out").startswith(f"option: {key}: ")
+
+    def test_no_defect_to_leave_out(self, capsys: pytest.CaptureFixture[str]) -> None:
+        answer = refusal(capsys, "run", "demo", "--fixed")
+
+        assert answer == "scenario demo: defect: there is none to leave out; run it without --fixed"
 
     @pytest.mark.parametrize(
         "arguments", ["--cpus four", "--calls 1e9", "--timing no", "--ordering no", "--seed"]

@@ -10,12 +10,14 @@ from emu.cli.main import main
 from emu.lab.defects import DEFECTS
 from emu.lab.incidents import incident_names
 from emu.lab.scenario import scenario_names
+from emu.livepatch import FLAVOURS
 
 NAMES = {
     "images": image_names(),
     "scenarios": scenario_names(),
     "incidents": incident_names(),
     "defects": sorted(DEFECTS),
+    "flavours": sorted(FLAVOURS),
     "ports": sorted(PORTS),
 }
 

@@ -39,7 +39,7 @@ STORIES = {
     "fork-race": r"flags are copied .*clear(.|\n)*enabling 'leaf' begins(.|\n)*patch_state is copied .*set",
     "handler-recursion": r"enabling 'helper-too' begins(.|\n)*pokes text of .*mini_leaf(.|\n)*: fault at",
     "idle-cpu": r"enabling 'livepatch-mini' begins",
-    "ops-freed": r"disabling 'leaf' begins(.|\n)*is preempted(.|\n)*frees .*(.|\n)*: (fault|BUG) at",
+    "ops-freed": r"is preempted(.|\n)*frees klp_ops at .*(.|\n)*: (fault|BUG) at",
     "repatch-window": r"enabling 'fix-2' begins(.|\n)*mini_leaf ran the original; registered",
     "stack-check-newest": r"sleeper .* is asleep(.|\n)*'sleep-2' is enabled(.|\n)*patch sleep-1 .* is gone"
     r"(.|\n)*sleeper \(pid \d+\): runs(.|\n)*sleeper \(pid \d+\): BUG at",
@@ -110,9 +110,18 @@ class TestDeclarations:
         assert load_named("demo").defect == ""
 
     def test_an_unknown_defect_is_told_with_its_key(self) -> None:
-        with pytest.raises(ScenarioError, match=r"^mine: defect: must be one of , fork-.*, not 'nosuch'$"):
+        with pytest.raises(ScenarioError, match=r"^mine: defect: must be one of fork-.*, not 'nosuch'$"):
             parse_scenario('name = "x"\ndefect = "nosuch"', origin="mine")
         assert defect_named("").drop == ()
+
+    def test_without_a_defect_there_is_nothing_to_leave_out(self) -> None:
+        with pytest.raises(ScenarioError, match=r"^scenario demo: defect: there is none to leave out; "):
+            fixed(load_named("demo"))
+
+    def test_a_defect_of_one_port_is_left_out_there(self) -> None:
+        text = 'name = "x"\narm64.defect = "no-idle-wakeup"'
+
+        assert fixed(parse_scenario(text, origin="mine")).on["arm64"] == {"defect": ""}
 
     def test_a_defect_combines_with_any_scenario(self) -> None:
         text = """
@@ -132,7 +141,11 @@ class TestDeclarations:
         assert run_scenario(fixed(outcome.scenario)).ok
 
     def test_a_port_that_cannot_have_it_is_told(self) -> None:
-        with pytest.raises(ScenarioError, match=r"^option: arch: arm64 can't have this; it is for x86_64$"):
+        refusal = (
+            "incident trampoline-freed: arch: arm64 can't have this: "
+            "no ops has a trampoline of its own there; it is for x86_64"
+        )
+        with pytest.raises(ScenarioError, match=re.escape(refusal) + "$"):
             load_incident("trampoline-freed").with_options({"arch": "arm64"})
 
 
@@ -166,6 +179,13 @@ class TestCommand:
         assert re.fullmatch(r"sleeper \(pid \d+\)", last["task"])
         assert (last["cpu"], document["stopped"]["cpu"]) == (1, 1)
         assert last["what"].startswith("BUG at vector_breakpoint")
+
+    def test_sites_are_shown_as_they_were_when_it_stopped(self, capsys: pytest.CaptureFixture[str]) -> None:
+        _, out, _ = self.run(capsys, "incident:handler-recursion")
+
+        assert re.search(
+            r"^mini_leaf +the start +0f 1f 44 00 00\nmini_leaf +the end +cc 1f 44 00 00$", out, re.M
+        )
 
     @pytest.mark.parametrize(
         ("name", "expected"),

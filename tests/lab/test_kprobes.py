@@ -74,6 +74,31 @@ class TestLivepatchAndEntry:
         assert users.kprobe_hits() == (2, 0)
         users.assert_sound()
 
+    def test_a_refusal_is_a_warning_too_in_6_17(self) -> None:
+        users = Users("x86_64", flavour="linux-6.17")
+        users.patch("lp_a1")
+        users.log()
+        for _ in range(2):
+            assert users.insmod("kp_user", fn="vic_alpha", post=1) == -EBUSY
+            assert users.log() == [
+                "------------[ cut here ]------------",
+                "Failed to register kprobe-ftrace (error -16)",
+                "WARNING: at kernel/kprobes.c:1086 __arm_kprobe_ftrace",
+                "---[ end trace 0000000000000000 ]---",
+                "kp_user: register on vic_alpha+0 post=1: -16",
+            ]
+        assert users.insmod("kp_user", fn="vic_beta", post=1) == 0
+        users.log()
+        second = users.kprobe(pre="kp_pre", post="kp_post")
+        place = users.machine.kallsyms.with_offset(users.machine.ftrace.sites.locate(users.at("vic_alpha")))
+        assert [users.register(second, "vic_alpha") for _ in range(2)] == [-EBUSY, -EBUSY]
+        assert users.log() == [  # once alone
+            "------------[ cut here ]------------",
+            f"Failed to arm kprobe-ftrace at {place} (error -16)",
+            "WARNING: at kernel/kprobes.c:1081 __arm_kprobe_ftrace",
+            "---[ end trace 0000000000000000 ]---",
+        ]
+
     def test_one_ops_serves_all_post_handlers(self, on_ftrace: Users) -> None:
         users = on_ftrace
         number = users.patch("lp_a1")

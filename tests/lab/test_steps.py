@@ -144,3 +144,26 @@ def test_a_wrong_key_is_told_with_file_and_key(text: str, expected: str) -> None
         outcome_of(f"[[steps]]\n{text}\n")
 
     assert str(told.value).startswith(f"x.toml: {expected}")
+
+
+def test_a_module_refused_for_a_patch_tells_why_its_function_cannot_be_patched() -> None:
+    text = (
+        'name = "late"\nimage = "reference"\ncpus = 2\ncalls = 100\n'
+        '[patches.p.objects.victim]\nvic_untraced = "lp_vic_untraced"\n'
+        '[[steps]]\nload = "viccore"\n[[steps]]\nenable = "p"\n[[steps]]\nload = "victim"\n'
+    )
+    refused = run_scenario(parse_scenario(text, origin="late.toml")).steps[-1]
+
+    assert (refused.answer, refused.reasons) == ("-EINVAL", ("vic_untraced [victim]: it has no ftrace site",))
+
+
+@pytest.mark.parametrize(("flavour", "answer"), [("linux-6.1", "-ENOENT"), ("linux-6.17", "ok")])
+def test_the_flavour_decides_which_files_there_are(flavour: str, answer: str) -> None:
+    text = (
+        f'name = "f"\nflavour = "{flavour}"\ncpus = 2\ncalls = 200\n{ENABLE}'
+        f'[[steps]]\nafter_calls = 50\nread = "{SAMPLE}/stack_order"\n'
+    )
+    outcome = run_scenario(parse_scenario(text, origin="f.toml"))
+
+    assert [step.answer for step in outcome.steps] == ["ok", answer]
+    assert outcome.to_json()["flavour"] == flavour

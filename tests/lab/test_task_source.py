@@ -18,7 +18,7 @@ WRONG = {
     "no tables": (1, r"tasks: must be tables \(\[tasks\.NAME\]\)"),
     "no table": ({"t": 1}, r"tasks: must be tables \(\[tasks\.NAME\]\)"),
     "key": ({"t": {**GOOD, "cpu": 1}}, r"tasks\.t\.cpu: unknown key; known: calls, .*"),
-    "no CPUs": ({"t": {"calls": GOOD["calls"]}}, r"tasks\.t\.cpus: must be an array of .*, not None"),
+    "no CPUs": ({"t": {"calls": GOOD["calls"]}}, r"tasks\.t\.cpus: is missing; give the CPUs .*"),
     "CPU twice": ({"t": {**GOOD, "cpus": [1, 1]}}, r"tasks\.t\.cpus: must be an array of .*, not \[1, 1\]"),
     "count": ({"t": {**GOOD, "count": 0}}, r"tasks\.t\.count: must be a whole number from 1 to 32, not 0"),
     "entry": ({"t": {**GOOD, "entry": "x"}}, r"tasks\.t\.entry: must be one of worker, .*, not 'x'"),

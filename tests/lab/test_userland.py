@@ -62,3 +62,77 @@ def test_looking_while_a_job_is_under_way_does_not_disturb_it(arch: str) -> None
         guest.load(machine.kernel.percpu[0])  # not what the job's operation gave
 
     assert job.result() == sum(range(1, 21))
+
+
+def test_a_fake_signal_has_a_call_made_again(arch: str) -> None:
+    shell = userland(arch)
+    for module in ("viccore", "victim"):
+        assert shell.insmod(module) == 0
+    process, victim = shell.process("sleeper", cpu=1), shell.machine.loader.image("victim")
+    process.call(victim.address("vic_show"), victim.address("vic_wait"), 3, 1)
+    shell.settle()
+    gate = shell.sleeps_on_gate(process.task)
+    before = len(shell.machine.trace.calls)
+
+    assert shell.insmod("lp_w1") == 0
+    assert shell.wait_for_transition(25)
+    shell.settle()
+
+    assert "livepatch: signaling remaining tasks" in shell.machine.log
+    assert process.result() is None
+    assert shell.sleeps_on_gate(process.task) == gate != 0
+    shell.machine.kernel.engine.memory.store(gate, 1)
+    patch = shell.machine.livepatch.table()[1]["index"]
+    assert shell.finish(process) == patch
+    waits = [row for row in shell.machine.trace.calls[before:] if row["site"] == victim.address("vic_wait")]
+    assert [(int(row["patch"]), int(row["result"])) for row in waits] == [(0, 0xFFFF_FE00), (patch, patch)]
+
+
+class TestSpinning:
+    """Who computes in a module: rmmod of it waits for that, of others not; a transition is told about it."""
+
+    def spinner(self, shell: Userland, *modules: str) -> None:
+        """Load modules, and have a kernel thread loop in vic_spin until gate 4 opens."""
+        for module in ("viccore", "victim", *modules):
+            assert shell.insmod(module) == 0
+        victim = shell.machine.loader.image("victim")
+        calls = [(victim.address("vic_show"), (victim.address("vic_spin"), 4))]
+        shell.machine.kernel.spawn("vk-sp", calls, cpu=1, entry="worker", forever=False)
+        shell.settle()
+
+    def test_a_thread_that_runs_is_told_with_the_function_it_is_inside_of(self, arch: str) -> None:
+        shell = userland(arch)
+        self.spinner(shell)
+        assert shell.insmod("lp_spin1") == 0
+        assert not shell.wait_for_transition(2)
+
+        stuck = shell.machine.why_stuck()
+        assert stuck is not None
+        (straggler,) = stuck.stragglers
+        assert (straggler.comm, straggler.doing, straggler.function) == ("vk-sp", "runs", "vic_spin")
+        assert straggler.remedy.startswith(
+            "its return from vic_spin, then sleep or preemption outside of what the patch changes; "
+        )
+
+    def test_a_thread_that_spins_in_another_module_is_not_waited_for(self, arch: str) -> None:
+        shell = userland(arch)
+        self.spinner(shell, "late")
+
+        assert shell.rmmod("late") == 0
+
+    def test_a_thread_inside_is_waited_for(self, arch: str) -> None:
+        shell = userland(arch)
+        self.spinner(shell)
+        machine = shell.machine
+        job = machine.unload("victim")
+
+        assert machine.run(until=lambda: machine.kernel.installer.waiting_for != "").ok
+        assert machine.run(cycles=200_000).ok
+        assert not job.done
+        assert machine.kernel.installer.unmet()[0].startswith("vk-sp (pid ")
+        kernel = machine.kernel
+        gates = machine.loader.image("viccore").address("vic_gates")
+        kernel.engine.memory.store(gates + 8 * 4, 1)
+
+        assert machine.wait(job) == 0
+        assert machine.modules.find("victim") is None

@@ -186,3 +186,16 @@ def test_incompatible_states(kernel: Kernel) -> None:
     assert kernel.livepatch.enable(replacing) == -EINVAL
     assert kernel.livepatch.enable(stated("lp_s1v3", 3, replace=True)) > 0
     assert kernel.livepatch.patches() == ["lp_s1v3"]
+
+
+def test_debug_lines_do_not_tell_why_a_site_is_missing(kernel: Kernel) -> None:
+    kernel.livepatch.log.debug_on = True
+
+    assert kernel.livepatch.enable(one("lp", "mini_bare")) == -EINVAL
+
+    assert new_log(kernel)[2:6] == [
+        "livepatch: 'lp': initializing patching transition",
+        "livepatch: failed to find location for function 'mini_bare'",
+        "livepatch: failed to patch object 'vmlinux'",
+        "livepatch: failed to enable patch 'lp'",
+    ]

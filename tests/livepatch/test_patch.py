@@ -129,9 +129,7 @@ class TestPatchFunc:
     @pytest.mark.parametrize("name", ["mini_bare", "mini_mcount"])
     def test_without_a_site_at_the_entry_it_is_refused(self, bench: Bench, name: str) -> None:
         assert bench.patcher.klp_patch_func(bench.func(name)) == -EINVAL
-        lines = new_log(bench.kernel)
-        assert lines[0] == f"livepatch: failed to find location for function '{name}'"
-        assert lines[1].startswith(f"livepatch: '{name}': it")
+        assert new_log(bench.kernel) == [f"livepatch: failed to find location for function '{name}'"]
 
     @pytest.mark.parametrize(
         ("step", "at", "errno", "ret", "line"),

@@ -3,7 +3,7 @@
  *
  * reached   by calls
  * in        x0   gate, 0 to 0xf    x1   not 0: a signal wakes the sleeper, too
- * out       x0   0 behind the open gate; -EINTR if a signal came first
+ * out       x0   0 behind the open gate; -ERESTARTSYS if a signal came first
  * clobbers  x0-x17, nzcv
  * stack     0x30 bytes with a frame record
  * ordering  the gate is read by __schedule after the state is set: no wake-up is lost; ldar of
@@ -47,7 +47,7 @@ __mcount_loc_vic_gate_wait:
 	blr	x9
 	b	.Llook
 .Lsignal:
-	movn	w0, #0x3			// -EINTR
+	movn	w0, #0x1ff			// -ERESTARTSYS
 .Lout:
 	ldr	x21, [sp, #0x20]
 	ldp	x19, x20, [sp, #0x10]

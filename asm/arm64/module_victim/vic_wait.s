@@ -3,7 +3,7 @@
  *
  * reached   by calls
  * in        x0   gate       x1   interruptible, as vic_gate_wait takes them
- * out       x0   0; -EINTR if a signal came first
+ * out       x0   0; -ERESTARTSYS if a signal came first
  * clobbers  x0-x17, nzcv
  * stack     0x10 bytes, a frame record
  * ordering  none

@@ -3,7 +3,7 @@
  *
  * reached   from the trampoline at vic_gate_wait's site, by RET with x30 = the caller
  * in        x0   gate, 0 to 0xf    x1   not 0: a signal wakes the sleeper, too
- * out       x0   low half 0 behind the open gate, -EINTR if a signal came first; upper half
+ * out       x0   low half 0 behind the open gate, -ERESTARTSYS if a signal came first; upper half
  *           KLP_VERSION
  * clobbers  x0-x17, nzcv
  * stack     0x30 bytes with a frame record
@@ -46,7 +46,7 @@ __mcount_loc_lp_vic_gate_wait:
 	bl	schedule
 	b	.Llook
 .Lsignal:
-	movn	w0, #0x3			// -EINTR
+	movn	w0, #0x1ff			// -ERESTARTSYS
 .Lout:
 	ldr	x21, [sp, #0x20]
 	ldp	x19, x20, [sp, #0x10]

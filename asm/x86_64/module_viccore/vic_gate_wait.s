@@ -3,14 +3,14 @@
  *
  * reached   call
  * in        edi  gate, 0 to 0xf    esi  not 0: a signal wakes the sleeper, too
- * out       eax  0 behind the open gate; -EINTR if a signal came first
+ * out       eax  0 behind the open gate; -ERESTARTSYS if a signal came first
  * clobbers  what a C function may
  * stack     0x28 bytes
  * ordering  the gate is looked at by the pick in __schedule, after the state is set, so a
  *           gate opened meanwhile is not missed
  * linux     none: wait_event and wait_event_interruptible in include/linux/wait.h
  */
-	.set	MINUS_EINTR, 0xfffffffc
+	.set	MINUS_ERESTARTSYS, 0xfffffe00
 	.global	vic_gate_wait
 vic_gate_wait:
 	.global	__mcount_loc_vic_gate_wait
@@ -45,7 +45,7 @@ __mcount_loc_vic_gate_wait:
 	call	schedule
 	jmp	.Llook
 .Lsignal:
-	mov	eax, MINUS_EINTR
+	mov	eax, MINUS_ERESTARTSYS
 .Lout:
 	add	rsp, 0x8
 	pop	r13

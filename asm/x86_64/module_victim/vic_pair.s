@@ -3,7 +3,7 @@
  *
  * reached   call
  * in        edi  gate    esi  interruptible, as vic_gate_wait takes them
- * out       eax  0 | first reply << 8 | second reply << 16; -EINTR if a signal came first
+ * out       eax  0 | first reply << 8 | second reply << 16; -ERESTARTSYS if a signal came first
  * clobbers  what a C function may
  * stack     0x18 bytes
  * ordering  none

@@ -3,7 +3,7 @@
  *
  * reached   call
  * in        edi  gate    esi  interruptible, as vic_gate_wait takes them
- * out       eax  0; -EINTR if a signal came first
+ * out       eax  0; -ERESTARTSYS if a signal came first
  * clobbers  what a C function may
  * stack     a frame-pointer pair
  * ordering  none

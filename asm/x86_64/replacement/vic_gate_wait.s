@@ -3,14 +3,14 @@
  *
  * reached   ret of a trampoline, in place of vic_gate_wait
  * in        edi  gate, 0 to 0xf    esi  not 0: a signal wakes the sleeper, too
- * out       eax  0 behind the open gate; -EINTR if a signal came first; upper half  KLP_VERSION
+ * out       eax  0 behind the open gate; -ERESTARTSYS if a signal came first; upper half  KLP_VERSION
  * clobbers  what a C function may
  * stack     0x28 bytes
  * ordering  the gate is looked at by the pick in __schedule, after the state is set, so a
  *           gate opened meanwhile is not missed
  * linux     new_func of a klp_func
  */
-	.set	MINUS_EINTR, 0xfffffffc
+	.set	MINUS_ERESTARTSYS, 0xfffffe00
 	.global	lp_vic_gate_wait
 lp_vic_gate_wait:
 	.global	__mcount_loc_lp_vic_gate_wait
@@ -45,7 +45,7 @@ __mcount_loc_lp_vic_gate_wait:
 	call	schedule
 	jmp	.Llook
 .Lsignal:
-	mov	eax, MINUS_EINTR
+	mov	eax, MINUS_ERESTARTSYS
 .Lout:
 	mov	ecx, KLP_VERSION		# the version signs the upper half
 	shl	rcx, 0x20

@@ -3,7 +3,7 @@
  *
  * reached   ret of a trampoline, in place of vic_pair
  * in        edi  gate    esi  interruptible, as vic_gate_wait takes them
- * out       eax  KLP_VERSION | first reply << 8 | second reply << 16; -EINTR if a signal came first
+ * out       eax  KLP_VERSION | first reply << 8 | second reply << 16; -ERESTARTSYS if a signal came first
  * clobbers  what a C function may
  * stack     0x18 bytes
  * ordering  none

@@ -3,7 +3,7 @@
  *
  * reached   ret of a trampoline, in place of vic_wait
  * in        edi  gate    esi  interruptible, as vic_gate_wait takes them
- * out       eax  KLP_VERSION; -EINTR if a signal came first
+ * out       eax  KLP_VERSION; -ERESTARTSYS if a signal came first
  * clobbers  what a C function may
  * stack     a frame-pointer pair
  * ordering  none

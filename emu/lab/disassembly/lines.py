@@ -32,11 +32,11 @@ def lines_of(
         code = text.bytes(low, high - low)
         before = text.bytes(low, high - low, linked=True)
         # the site's own note tells what became of it
-        change = _was(port, low, before, names) if code != before and low != poked_at else ""
+        changes = _changes(port, low, code, before, names) if low != poked_at else {}
         for at, piece, instruction in _pieces(port, low, code, half_done=low == poked_at):
             notes = [site_note] if at == poked_at else []
-            if at == low and change:
-                notes.append(change)
+            if at in changes:
+                notes.append(changes[at])
             if at in block.traps:
                 notes.append(block.traps[at])
             words, target = _bytes_text(piece), None
@@ -60,6 +60,18 @@ def _pieces(
         done += instruction.size
     if done < len(code):
         yield start + done, code[done:], None
+
+
+def _changes(port: Port, start: int, code: bytes, before: bytes, names: Names) -> dict[int, str]:
+    """Return what stood there before text pokes, by address: of each instruction, or of all together."""
+    if code == before:
+        return {}
+    now, then = (
+        {at: piece for at, piece, _ in _pieces(port, start, text, half_done=False)} for text in (code, before)
+    )
+    if now.keys() != then.keys():
+        return {start: _was(port, start, before, names)}
+    return {at: _was(port, at, then[at], names) for at in now if now[at] != then[at]}
 
 
 def _was(port: Port, start: int, before: bytes, names: Names) -> str:
