@@ -108,7 +108,7 @@ class PseudoTree:
             if name not in entries:
                 return -ENOENT
             node = entries[name]
-        return node
+        return -ENOTDIR if isinstance(node, PseudoFile) and relative.endswith("/") else node
 
 
 def _modes(directory: Directory, prefix: str) -> dict[str, int]:

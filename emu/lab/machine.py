@@ -150,7 +150,11 @@ class Machine:
         )  # fmt: skip
         trees = (
             Sysfs(kernel.guest, klp.core, klp.transition, flavour=like),
-            Procfs(kernel.guest, sched.processes, self.modules, self.ftrace, warnings=kernel.warnings),
+            Procfs(
+                kernel.guest, sched.processes, self.modules, self.ftrace,
+                reader=lambda: next((task for task in kernel.tasks if task.is_driver), None),
+                warnings=kernel.warnings,
+            ),  # fmt: skip
             *self.ftrace_users.trees,
         )
         self.files = Files(trees, kernel.installer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from emu.errors import EmuError
-from emu.kernel.errno import EEXIST
+from emu.kernel.errno import EEXIST, ENOENT
 from emu.kernel.sched import HZ
 from emu.kernel.tasks import ON_GATE, Task
 from emu.lab.machine import Machine
@@ -76,7 +76,10 @@ class Userland:
     # --- modules --------------------------------------------------------------------------------
 
     def insmod(self, module: str, parameters: Mapping[str, str] | None = None) -> int:
-        """Load a module or patch module: 0 or a negative error. A transition may go on afterwards."""
+        """Load a module or patch module: 0 or a negative error. A transition may go on afterwards.
+
+        One that is in no file there is is -ENOENT, as insmod has it from opening the file.
+        """
         machine = self.machine
         if machine.modules.find(module) is not None:
             return -EEXIST
@@ -84,6 +87,8 @@ class Userland:
             handle = machine.livepatch.enable(module)
             self._until(handle.answered, f"insmod {module}")
             return handle.result
+        if module not in machine.manifest.modules:
+            return -ENOENT
         return machine.wait(machine.load(module, parameters))
 
     def rmmod(self, module: str) -> int:
@@ -91,6 +96,8 @@ class Userland:
         machine = self.machine
         if module in machine.manifest.patches:
             return machine.wait(machine.livepatch.unload(module))
+        if machine.modules.find(module) is None:
+            return -ENOENT
         return machine.wait(machine.unload(module))
 
     # --- files ----------------------------------------------------------------------------------

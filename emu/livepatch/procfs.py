@@ -46,6 +46,7 @@ class Procfs(PseudoTree):
         guest: the patching CPU.
         tasks: gives the tasks there are, dead ones included.
         modules, ftrace: of the same kernel.
+        reader: gives the task whose directory ``self`` is; None: there is none.
         warnings: gives how many WARNs there have been.
     """
 
@@ -56,11 +57,12 @@ class Procfs(PseudoTree):
         modules: Modules,
         ftrace: Ftrace,
         *,
+        reader: Callable[[], ProcTask | None] = lambda: None,
         warnings: Callable[[], int] = lambda: 0,
     ) -> None:
         super().__init__(self._top_entries, mounted_at=ROOT)
         self._guest, self._tasks, self._modules, self._ftrace = guest, tasks, modules, ftrace
-        self._warnings = warnings
+        self._reader, self._warnings = reader, warnings
         self._ftrace_enabled = 1
 
     def _top_entries(self) -> Mapping[str, PseudoFile | Directory]:
@@ -72,6 +74,9 @@ class Procfs(PseudoTree):
             view = View(self._guest, TASK, task.struct)
             if task.pid and view["state"] != CONSTANTS["TASK_DEAD"]:
                 found[str(task.pid)] = self._task(view)
+        reader = self._reader()
+        if reader is not None:
+            found["self"] = self._task(View(self._guest, TASK, reader.struct))
         return found
 
     @staticmethod

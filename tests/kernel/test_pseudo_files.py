@@ -59,3 +59,7 @@ def test_truncating_is_opening_for_writing_from_scratch() -> None:
     assert tree.truncate("both") == 0
     assert tree.truncate("nosuch") == -ENOENT
     assert tree.truncate("below") == -EISDIR
+
+
+def test_a_slash_behind_a_name_asks_for_a_directory() -> None:
+    assert TREE.read("both/") == TREE.write("both/", "1") == -ENOTDIR

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emu.arch import PORTS
-from emu.kernel.errno import EEXIST
+from emu.kernel.errno import EEXIST, ENOENT
 from emu.lab.machine import Machine
 from emu.lab.scenario import ScenarioError
 from emu.lab.userland import Userland
@@ -34,6 +34,19 @@ def test_what_is_loaded_is_not_loaded_again(arch: str) -> None:
     shell.write("/sys/kernel/livepatch/lp_cmd1/enabled", "0")
     assert shell.wait_for_transition()
     assert shell.insmod("lp_cmd1") == -EEXIST  # disabled, but its module is still there
+
+
+def test_a_module_that_does_not_exist_is_neither_loaded_nor_unloaded(arch: str) -> None:
+    shell = userland(arch)
+
+    assert [shell.insmod("nosuch"), shell.rmmod("nosuch"), shell.rmmod("victim")] == [-ENOENT] * 3
+
+
+def test_a_process_finds_itself_in_proc(arch: str) -> None:
+    shell = userland(arch)
+
+    assert shell.read("/proc/self/patch_state") == "-1\n"
+    assert shell.read("/proc/self/nosuch") == -ENOENT
 
 
 def test_a_module_that_comes_leaves_processes_alone(arch: str) -> None:
