@@ -31,6 +31,10 @@ class Files:
                 return tree
         raise UnknownNameError("mount point of", path, sorted(self._trees))
 
+    def is_mounted(self, path: str) -> bool:
+        """Whether ``path`` is in one of the file systems."""
+        return any(path == root or path.startswith(f"{root}/") for root in self._trees)
+
     def write(self, path: str, text: str, *, append: bool = False) -> Job[int]:
         """Have the patching CPU write to a file; the job's result: characters taken or a negative error.
 

@@ -151,10 +151,13 @@ class Machine:
         trees = (
             Sysfs(kernel.guest, klp.core, klp.transition, flavour=like),
             Procfs(
-                kernel.guest, sched.processes, self.modules, self.ftrace,
+                kernel.guest,
+                sched.processes,
+                self.modules,
+                self.ftrace,
                 reader=lambda: next((task for task in kernel.tasks if task.is_driver), None),
                 warnings=kernel.warnings,
-            ),  # fmt: skip
+            ),
             *self.ftrace_users.trees,
         )
         self.files = Files(trees, kernel.installer)

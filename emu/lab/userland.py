@@ -116,6 +116,10 @@ class Userland:
         """Return what a file holds, or a negative error."""
         return self.machine.files.read(path)
 
+    def is_mounted(self, path: str) -> bool:
+        """Whether a file system that the guest has is mounted there or above."""
+        return self.machine.files.is_mounted(path)
+
     def listdir(self, path: str) -> list[str] | int:
         """Return the names in a directory, sorted, or a negative error."""
         return self.machine.files.tree(path).listdir(path)

@@ -127,6 +127,11 @@ class Transition:
         """``klp_target_state``, loaded now."""
         return PatchState(signed64(self._guest.load(self._target_state)))
 
+    @property
+    def next_try_signals(self) -> bool:
+        """Whether the next try that fails sends the first fake signals."""
+        return self._signals_count == SIGNALS_TIMEOUT
+
     def set_target(self, state: PatchState) -> None:
         """Store ``klp_target_state``."""
         self._guest.store(self._target_state, state, what="klp_target_state")

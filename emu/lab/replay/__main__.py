@@ -1,6 +1,6 @@
 """``python -m emu.lab.replay FILE...``: replay records of a real kernel, and print what differs.
 
-Exit status: 0 all agree, 1 some do not, 2 a record can't be read or replayed.
+Exit status: 0 all agree, 1 some do not, 2 a record can't be read, or not all of it be played.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from pathlib import Path
 from textwrap import indent
 
 from emu.arch import PORTS
-from emu.lab.replay.player import replay
+from emu.lab.replay.player import play
 from emu.lab.replay.record import RecordError, load_record
-from emu.units import counted
 
 
 def main() -> int:
@@ -33,11 +32,11 @@ def _replay(file: Path, ports: Sequence[str]) -> int:
     try:
         record = load_record(file)
         for arch in ports:
-            found = replay(record, arch=arch)
-            status = max(status, 1 if found else 0)
-            print(f"{file.stem} {arch}: {counted(len(found), 'disagreement') if found else 'agrees'}")
-            for disagreement in found:
-                print(indent(str(disagreement), "  "))
+            outcome = play(record, arch=arch)
+            status = max(status, 2 if outcome.unplayed else 1 if outcome.disagreements else 0)
+            print(f"{file.stem} {arch}: {outcome}")
+            for line in outcome.lines():
+                print(indent(line, "  "))
     except RecordError as error:
         print(error, file=sys.stderr)
         return 2

@@ -6,12 +6,18 @@ from emu.arch import port_named
 from emu.build.decode import decode
 from emu.ftrace import FtraceOps, trampoline_lines
 from emu.kernel.errno import error_name
-from emu.lab.replay.session import Session
+from emu.lab.replay.cast import DRIVER
+from emu.lab.replay.session import LIVEPATCH, Session
 
-LIVEPATCH = "/sys/kernel/livepatch"
 TRACING = "/sys/kernel/tracing"
 SYSCTL = "/proc/sys/kernel"
 DEBUG = "/sys/kernel/debug"
+_TRACING_FILES = (
+    "current_tracer", "set_ftrace_filter", "set_ftrace_notrace", "trace", "tracing_on", "enabled_functions",
+    "available_filter_functions", "available_tracers",
+)  # fmt: skip
+_SYSCTLS = ("ftrace_enabled", "tainted")
+_PROC_FILES = ("modules",)
 SHARED = "the entry that several users share"
 
 
@@ -29,8 +35,20 @@ class Looks:
 
     def text(self, path: str) -> str:
         """Return what a file holds without the line end, or the name of the error."""
-        found = self._shell.read(path)
+        found = self._shell.read(self.own_path(path))
         return found.removesuffix("\n") if isinstance(found, str) else error_name(found)
+
+    def own_path(self, path: str) -> str:
+        """Return a path with the number of a task where the record has a name, or ``self`` for the driver."""
+        parts = path.split("/")
+        if path.startswith("/proc/") and len(parts) > 3:
+            task = self._session.task(DRIVER if parts[2] == "self" else parts[2])
+            parts[2] = str(task.pid) if task is not None else parts[2]
+        return "/".join(parts)
+
+    def kprobes(self) -> list[str]:
+        """Return the lines of the list of kprobes."""
+        return self.text(f"{DEBUG}/kprobes/list").splitlines()
 
     def livepatch(self) -> dict[str, dict[str, object]]:
         """Return the tree /sys/kernel/livepatch, as the record has it."""
@@ -170,3 +188,34 @@ def first_call(code: bytes, address: int) -> int:
     """
     calls = [i for i in decode(port_named("x86_64"), code, address) if "call" in i.groups]
     return int(calls[0].operands, 16) if calls and calls[0].operands.startswith("0x") else 0
+
+
+def full_path(path: str) -> str:
+    """Return the file that a record names by its end.
+
+    >>> full_path("lp_a1/enabled"), full_path("ftrace_enabled"), full_path("/proc/modules")
+    ('/sys/kernel/livepatch/lp_a1/enabled', '/proc/sys/kernel/ftrace_enabled', '/proc/modules')
+    >>> full_path("lp_a1"), full_path("/sys/kernel/debug/tracing/trace")
+    ('/sys/kernel/livepatch/lp_a1', '/sys/kernel/tracing/trace')
+    """
+    name = path.rstrip("/")
+    if path.startswith("/"):
+        return path.replace(f"{DEBUG}/tracing", TRACING, 1)
+    if path.startswith("kprobes/"):
+        return f"{DEBUG}/{path}"
+    if name in _TRACING_FILES or path.startswith(("events/", "options/")):
+        return f"{TRACING}/{path}"
+    if path.startswith("tracing/"):
+        return f"/sys/kernel/{path}"
+    if name in _PROC_FILES or path.startswith("self/") or name.endswith("/patch_state"):
+        return f"/proc/{path}"
+    return f"{SYSCTL}/{path}" if name in _SYSCTLS else f"{LIVEPATCH}/{path}"
+
+
+def names_a_file(key: str) -> bool:
+    """Whether a key in ``observed`` is the name of a file that can be found without its directory.
+
+    >>> names_a_file("tracing_on"), names_a_file("lp_a1/enabled"), names_a_file("weather")
+    (True, True, False)
+    """
+    return key in (*_TRACING_FILES, *_SYSCTLS) or "/" in key

@@ -4,58 +4,73 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from emu.lab.replay.cast import MODULES, Cast, names_told
 from emu.lab.replay.enabled_lines import EnabledLine
-from emu.lab.replay.record import Record, Step
-from emu.lab.replay.words import Sentence, listed, parameters_of, texts_of, understand
-
-THREAD_PREFIX = "vk-"
-"""What the names of kernel threads begin with."""
-DRIVER = "driver"
-"""The process that runs the steps."""
-FREE = "free"
-"""The process that is meant by "another task"."""
-GATES = 16
-"""Gates of viccore. Source: our own helper module."""
+from emu.lab.replay.phrases import FUNCTIONS, listed
+from emu.lab.replay.record import Record, RecordError, Step
+from emu.lab.replay.remarks import unknown_words
+from emu.lab.replay.words import Sentence, parameters_of, texts_of, understand
 
 
 class Plan:
     """One record, read to its end before anything is done.
 
     Attributes:
-        sentences: the actions, by step number.
-        callers: processes that make calls when they are told to.
-        spinners: processes that compute in user mode, from the beginning.
+        sentences: the actions, by step number; a text says why one is not understood.
+        cast: the tasks that take part.
 
     Args:
         record: it.
-
-    Raises:
-        RecordError: an action is not understood.
     """
 
     def __init__(self, record: Record) -> None:
-        self._record = record
+        self._record, self._names = record, names_told(record)
         self.sentences = {step.number: self._understand(step) for step in record.steps}
-        told = [
-            name
-            for sentence in self.sentences.values()
-            if sentence.kind in ("tell", "again", "done")
-            for name in listed(sentence.parts["names"])
-        ]
-        seen = [name for step in record.steps for name in _mapping(step.observed.get("state"))]
-        seen = [name for name in seen if not name.startswith(THREAD_PREFIX)]
-        idle = [name for name in seen if name not in told and name not in (FREE, DRIVER)]
-        self.spinners = tuple(dict.fromkeys(name for name in idle if name.startswith("spin")))
-        self.callers = tuple(dict.fromkeys([*told, FREE, *(n for n in idle if n not in self.spinners)]))
+        self.cast = Cast(record, self.sentences)
         self._functions = dict(self._named_functions())
 
-    def _understand(self, step: Step) -> Sentence:
-        sentence = understand(step.action, only_looks=step.returned is None)
-        if sentence is None:
-            raise self._record.error(
-                step, "don't know how to do this; see emu/lab/replay/words.py for what is known"
-            )
-        return sentence
+    def _understand(self, step: Step) -> Sentence | str:
+        only_looks = step.returned is None and bool(step.observed)
+        return understand(step.action, only_looks=only_looks, known=self._names)
+
+    def sentence(self, step: Step) -> Sentence:
+        """Return what a step's action means.
+
+        Raises:
+            RecordError: that is not known, or it is not known who is meant.
+        """
+        found = self.sentences[step.number]
+        if isinstance(found, str):
+            problem = f"don't know how to do this: {found}; docs/records.md has what is known"
+            raise self._record.error(step, problem)
+        about = self.cast.about(step)
+        if isinstance(about, str):
+            raise self._record.error(step, f"don't know who is meant: {about}")
+        return found
+
+    def names(self, step: Step) -> tuple[str, ...]:
+        """Return which tasks a step is about."""
+        about = self.cast.about(step)
+        return () if isinstance(about, str) else about
+
+    def notes(self) -> Iterator[RecordError]:
+        """Yield which steps are taken as looks, or have remarks, with words that nobody knows."""
+        names = self._names | {*MODULES, *FUNCTIONS}
+        for step in self._record.steps:
+            found = self.sentences[step.number]
+            if isinstance(found, Sentence):
+                text = step.action if found.kind == "look" else found.parts.get("rest", "")
+                words = unknown_words(text, names=names)
+                if words:
+                    what = "a look" if found.kind == "look" else "a remark"
+                    unfamiliar = f"taken as {what}, though these words are not familiar: {', '.join(words)}"
+                    yield self._record.error(step, unfamiliar)
+
+    def _deeds(self) -> Iterator[tuple[Step, Sentence]]:
+        for step in self._record.steps:
+            found = self.sentences[step.number]
+            if isinstance(found, Sentence):
+                yield step, found
 
     # --- gates ----------------------------------------------------------------------------------
 
@@ -71,18 +86,17 @@ class Plan:
             opened: gates that are open.
         """
         seen = step.observed.get("sleeping_at_gates")
-        if isinstance(seen, list):
+        if isinstance(seen, list) and seen:
             new = [int(gate) for gate in seen if int(gate) not in taken]
-            if new:
-                return new[0]
+            return new[0] if new else int(seen[-1])
         later = [
             int(gate)
-            for number, sentence in self.sentences.items()
-            if number > step.number and sentence.kind == "gate" and sentence.parts["how"] == "open"
-            for gate in listed(sentence.parts["gates"])
+            for other, sentence in self._deeds()
+            if other.number > step.number and sentence.kind == "gate" and sentence.parts["how"] == "open"
+            for gate in (listed(sentence.parts["gates"]) if sentence.parts["gates"] else ())
         ]
-        free = [gate for gate in (*later, *range(GATES)) if gate not in taken | opened]
-        return int(free[0])
+        free = [gate for gate in (*later, *range(16)) if gate not in taken | opened]
+        return int(free[0]) if free else 0
 
     # --- functions by address -------------------------------------------------------------------
 
@@ -116,17 +130,18 @@ class Plan:
         """Return the functions that somebody uses the sites of by then, as far as the record tells."""
         tree: Mapping[str, object] = {}
         filtered, tracing, ops = list[str](), False, dict[str, str]()
-        for earlier in self._record.steps[: step.number]:
-            sentence, tree = self.sentences[earlier.number], _mapping(earlier.observed.get("livepatch", tree))
-            parts = sentence.parts
+        for earlier, sentence in self._deeds():
+            if earlier.number > step.number:
+                break
+            tree, parts = _mapping(earlier.observed.get("livepatch", tree)), sentence.parts
             if sentence.kind == "write" and parts["path"] == "set_ftrace_filter":
                 filtered = texts_of(parts["texts"])
             elif sentence.kind == "write" and parts["path"] == "current_tracer":
                 tracing = texts_of(parts["texts"]) != ["nop"]
             elif sentence.kind == "load" and earlier.returned == 0:
-                ops[parts["module"]] = parameters_of(parts["parameters"]).get("fn", "")
+                ops[parts["modules"]] = parameters_of(parts["parameters"]).get("fn", "")
             elif sentence.kind == "unload" and earlier.returned == 0:
-                ops.pop(parts["module"], None)
+                ops.pop(parts["modules"], None)
         return {*_patched(tree), *(filtered if tracing else ()), *ops.values()}
 
     def settled_tree(self, step: Step) -> Mapping[str, object]:

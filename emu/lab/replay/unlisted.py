@@ -21,10 +21,26 @@ _FAILURES = (
     ),
     re.compile(r"livepatch: failed to register ftrace handler for function '(?P<function>\w+)' .*"),
     re.compile(r"livepatch: failed to find location for function '(?P<function>\w+)'"),
+    re.compile(r"livepatch: failed to set ftrace filter for function '(?P<function>\w+)' .*"),
+    re.compile(r"livepatch: kallsyms size lookup failed for '(?P<function>\w+)'"),
 )
-"""Lines that name a function of a patch that is refused, which no tree ever shows."""
+"""Lines that name a function of a patch that is refused, which no tree ever shows.
+
+Source: all that kernel/livepatch/core.c and patch.c tell of a function (6.1). What else they tell is of an object
+(`_OBJECTS`), of the whole patch (`_INCOMPATIBLE`), of relocations, which no patch of a record has, or of a module that
+comes, which the patch is known before.
+"""
+_OBJECTS = (
+    re.compile(r"livepatch: pre-patch callback failed for object '(?P<object>\w+)'"),
+    re.compile(r"livepatch: failed to patch object '(?P<object>\w+)'"),
+)
+"""Lines that name an object of a patch that is refused; which function of it, is not told."""
+_INCOMPATIBLE = "livepatch: Livepatch patch ({}) is not compatible with the already installed livepatches."
+"""Source: kernel/livepatch/core.c, klp_enable_patch; state.c, klp_is_patch_compatible (6.1)."""
 _OWNERS = {"vic_": "victim", "late_": "late"}
-_ANY_REPLACEMENT = "lp_cmdline_proc_show"
+_SOME_FUNCTION = {"victim": "vic_alpha", "late": "late_ping", VMLINUX: "cmdline_proc_show"}
+_ANY_FUNCTION = "cmdline_proc_show"
+_ANY_REPLACEMENT = f"lp_{_ANY_FUNCTION}"
 """For functions that have none because they do not exist; it refers to no module."""
 
 
@@ -39,11 +55,20 @@ def unlisted_patch(record: Record, name: str, replacements: Sequence[str]) -> Pa
     lines = [line for step in record.steps for line in step.dmesg]
     functions = _from_trees(record, name)
     for step in record.steps:
-        if re.match(rf"load module {re.escape(name)}\b", step.action) and not functions:
+        loads = re.search(rf"(?i)\b(load|insmod|modprobe|insert)\b.*\b{re.escape(name)}\b", step.action)
+        if loads and not functions:
             functions = _from_failures(step)
+    refused = _INCOMPATIBLE.format(name) in lines
+    if refused and not functions:
+        functions = {VMLINUX: [_ANY_FUNCTION]}  # it is refused before anybody looks at its functions
     callbacks = _callbacks(record, name, functions)
     if not functions and not callbacks:
         return None
+    states = tuple(dict.fromkeys(_states(lines, name)))
+    replaces = _replaces(record, name)
+    if refused and not states and not replaces:
+        states = _too_low(record, name) if _joins_others(record, name) else ()
+        replaces = not states
     ordered = [obj for obj in callbacks if obj in functions]  # told in the order of the patch's array
     return PatchSource(
         name=name,
@@ -51,8 +76,8 @@ def unlisted_patch(record: Record, name: str, replacements: Sequence[str]) -> Pa
             obj: {spelled: _replacement(spelled, replacements) for spelled in functions[obj]}
             for obj in [*ordered, *(obj for obj in functions if obj not in ordered)]
         },
-        replace=_replaces(record, name),
-        states=tuple(dict.fromkeys(_states(lines, name))),
+        replace=replaces,
+        states=states,
         callbacks=callbacks,
     )
 
@@ -100,6 +125,9 @@ def _from_failures(step: Step) -> dict[str, list[str]]:
                 owner = next((o for prefix, o in _OWNERS.items() if function.startswith(prefix)), VMLINUX)
                 spelled = f"{function},{position}" if position else function
                 functions.setdefault(told.get("object") or owner, []).append(spelled)
+        named = [found["object"] for pattern in _OBJECTS for found in [pattern.fullmatch(line)] if found]
+        for obj in named:
+            functions.setdefault(obj, [_SOME_FUNCTION[obj]] if obj in _SOME_FUNCTION else [])
     return functions
 
 
@@ -136,3 +164,23 @@ def _replaces(record: Record, name: str) -> bool:
         if is_over and not was_over and before.keys() - after.keys():
             return True
     return False
+
+
+def _joins_others(record: Record, name: str) -> bool:
+    """Whether a tree shows the patch in use together with others, so that it replaces none."""
+    return any(
+        len(tree) > 1 and name in tree and tree[name].get("transition") == "0" for tree in _trees(record)
+    )
+
+
+def _too_low(record: Record, name: str) -> tuple[StateSource, ...]:
+    """Return the states that others told of before ``name`` was refused, each at a version that is too low."""
+    told: dict[int, int] = {}
+    for step in record.steps:
+        if _INCOMPATIBLE.format(name) in step.dmesg:
+            break
+        for line in step.dmesg:
+            found = re.fullmatch(r"  \S+: own state (\d+) version (\d+) data .*", line)
+            if found:
+                told[int(found[1])] = int(found[2])
+    return tuple(StateSource(id=state, version=version - 1) for state, version in told.items() if version)

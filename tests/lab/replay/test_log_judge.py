@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emu.lab.replay.log_judge import LoggedStep, judge_logs, normalised
 from emu.lab.replay.record import Step
-from emu.lab.replay.words import understand
+from emu.lab.replay.words import Sentence, understand
 
 Logs = tuple[str, list[str], list[str]]
 """What was done, what the real kernel logged, what the machine did."""
@@ -19,7 +19,7 @@ def disagreements(*steps: Logs) -> list[tuple[int, str]]:
     logged = []
     for number, (action, real, ours) in enumerate(steps, 1):
         sentence = understand(action, only_looks=True)
-        assert sentence is not None
+        assert isinstance(sentence, Sentence)
         step = Step(number=number, action=action, returned=None, dmesg=(), observed={})
         logged.append(LoggedStep(step=step, sentence=sentence, real=normalised(real), ours=normalised(ours)))
     return [(found.step, found.what) for found in judge_logs(logged)]
