@@ -244,7 +244,7 @@ class Acts:
         return step.returned
 
     def _others(self, step: Step, parts: Mapping[str, str]) -> object:
-        """Have a task call that takes no further part; what it sees is observed, and then it is it that calls."""
+        """Have a task call that takes no further part, unless looking at what it sees makes it call."""
         if "result" in step.observed and parts["function"]:
             self._tell(step, {**parts, "sleeps": "", "gate": parts.get("gate", ""), "interruptible": ""})
         return step.returned

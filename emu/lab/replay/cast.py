@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from emu.lab.replay.doings import doing
 from emu.lab.replay.phrases import Who, who
 from emu.lab.replay.record import Record, Step
-from emu.lab.replay.words import Sentence, spelled
+from emu.lab.replay.words import Sentence, mentioned, spelled
 
 THREAD_PREFIX = "vk-"
 """What the names of kernel threads begin with."""
@@ -27,7 +27,7 @@ def names_told(record: Record) -> frozenset[str]:
         for step in record.steps:
             told = doing(spelled(step.action), known=frozenset(found))
             meant = who(told["names"], known=frozenset(found)) if told else None
-            found |= set(meant.names) if meant else set()
+            found |= set(meant.names) if meant else mentioned(step.action)
     return frozenset(found)
 
 
@@ -54,6 +54,8 @@ class Cast:
 
     def __init__(self, record: Record, sentences: Mapping[int, Sentence | str]) -> None:
         self._observed = list(dict.fromkeys(_observed(record)))
+        later = (name for step in record.steps for name in sorted(mentioned(step.action)))
+        self._mentioned = [name for name in dict.fromkeys(later) if name not in self._observed]
         self._told: list[str] = []
         self._threads: list[str] = []
         self._spinning: list[str] = []
@@ -62,7 +64,9 @@ class Cast:
         self._explicit = {
             name
             for sentence in sentences.values()
-            if isinstance(sentence, Sentence) and sentence.parts.get("names")
+            if isinstance(sentence, Sentence)
+            and sentence.parts.get("names")
+            and sentence.kind not in ("done", "again", "gate")
             for meant in [who(sentence.parts["names"], known=frozenset(self._observed))]
             for name in (meant.names if meant else ())
         }
@@ -86,7 +90,7 @@ class Cast:
     # --- one sentence after another -------------------------------------------------------------
 
     def _about(self, sentence: Sentence) -> tuple[str, ...] | str:
-        known = frozenset({*self._observed, *self._explicit, *self._told})
+        known = frozenset({*self._observed, *self._explicit, *self._told, *self._mentioned})
         meant = who(sentence.parts["names"], known=known)
         assert meant is not None, "that is how the sentence was understood"
         if sentence.kind == "others":
@@ -96,6 +100,10 @@ class Cast:
             names = meant.names or self._before(meant, only_busy=sentence.kind != "again")
             if not names:
                 return "no task was told anything before"
+            there = {*self._told, *self._threads, *self._spinning, *self._observed}
+            strangers = [name for name in names if name not in there]
+            if strangers:
+                return f"no task {strangers[0]!r} was told anything before"
             if sentence.kind == "done":
                 self._engaged = [name for name in self._engaged if name not in names]
         else:
@@ -127,7 +135,11 @@ class Cast:
             return self._last
         if sentence.parts["names"].lower().startswith("both") and len(self._told) >= count and not is_thread:
             return tuple(self._told[-count:])
-        seen = [name for name in self._observed if name.startswith(THREAD_PREFIX) == is_thread]
+        seen = [
+            name
+            for name in (*self._observed, *self._mentioned)
+            if name.startswith(THREAD_PREFIX) == is_thread
+        ]
         seen = [name.removeprefix(THREAD_PREFIX) for name in seen]
         free = [name for name in seen if name not in used and name.startswith(meant.kind)]
         kind = meant.kind or ("k" if is_thread else "spinner" if sentence.kind == "spin" else "task")

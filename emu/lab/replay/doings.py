@@ -8,7 +8,10 @@ from emu.lab.replay.phrases import full_function, who
 from emu.lab.replay.remarks import hides_a_deed
 
 _FN = r"(?P<function>(?!again\b|it\b|both\b)[a-z]\w*)"
-_LINK = r"(?:(?:is|are) (?:started|created|there)(?:,? (?:and|which|that))? |that |which |, which |, and |both |each |all |now )*"
+_LINK = (
+    r"(?:(?:is|are) (?:started|created|there)(?:,? (?:and|which|that))? |that |which |, which |, and |both |"
+    r"each |all |now )*"
+)
 _SLEEPS = (
     r"(?:go(?:es)?|is put|are put|falls?|is sent|are sent) (?:to sleep|asleep)(?: again)?(?:,? "
     r"interruptibly|,? uninterruptibly)? (?:in|inside)",
@@ -18,8 +21,13 @@ _SLEEPS = (
     r"(?:waits?|blocks?|is blocked|is stuck|stops?) (?:in|inside)",
     r"enters?(?= \w+ and (?:goes? to )?sleep)",
 )
-_CALLS = (r"calls?", r"(?:is|are) (?:running|spinning|looping|busy) in", r"(?:runs?|spins?|loops?) in", r"enters?",
-          r"burns? (?:the )?(?:CPU|processor)(?: time)? in")  # fmt: skip
+_CALLS = (
+    r"calls?",
+    r"(?:is|are) (?:running|spinning|looping|busy) in",
+    r"(?:runs?|spins?|loops?) in",
+    r"enters?",
+    r"burns? (?:the )?(?:CPU|processor)(?: time)? in",
+)
 _TELL = [
     re.compile(rf"(?P<who>.+?),? {_LINK}(?P<does>{does}) (?:the function )?{_FN}(?P<rest>.*)", re.IGNORECASE)
     for does in (*_SLEEPS, *_CALLS)
@@ -40,16 +48,20 @@ _USER_SPIN = re.compile(
     re.IGNORECASE,
 )
 _HOW = (
-    ("loop", r"(?:,? ?in a(?:n endless)? loop|,? over and over(?: again)?|,? again and again|,? repeatedly|,? all the time)"
+    ("loop", r"(?:,? ?in a(?:n endless)? loop|,? over and over(?: again)?|,? again and again|,? repeatedly|"
+             r",? all the time)"
              r"(?:,? (?:with|and) (?:short )?(?:sleeps?|naps?|pauses?)(?: in between| between(?: "
              r"the)?(?: calls)?)?)?"),
     ("uninterruptible", r",? ?\(?(?:and )?(?:un|not )interruptibl[ey]\)?"),
     ("interruptible", r",? ?\(?(?:and )?interruptibl[ey]\)?"),
     ("gate", r",? ?\(?(?:at|on|behind|before|with)? ?(?:the )?(?:closed )?gate (?P<n>\d+)\)?"),
     ("awake", r",? without (?:ever )?(?:sleeping|a sleep)"),
-    ("asleep", r",? (?:and|which|where|in which|and there|that)(?: \w+)*? (?:go(?:es)?|falls?) (?:to sleep|asleep)(?: there| again)?"),
-    ("asleep", r",? (?:and|which|where|that)(?: it| they)? (?:sleeps?|waits?|stops?|blocks?)(?: there| in it)?"),
-    ("version", r",? ?\((?:(?:the )?(?:version|replacement) of \w+|(?:the )?(?:new|old|original|replaced) ?(?:version|one)?)\)"),
+    ("asleep", r",? (?:and|which|where|in which|and there|that)(?: \w+)*? (?:go(?:es)?|falls?) "
+               r"(?:to sleep|asleep)(?: there| again)?"),
+    ("asleep", r",? (?:and|which|where|that)(?: it| they)? (?:sleeps?|waits?|stops?|blocks?)"
+               r"(?: there| in it)?"),
+    ("version", r",? ?\((?:(?:the )?(?:version|replacement) of \w+|"
+                r"(?:the )?(?:new|old|original|replaced) ?(?:version|one)?)\)"),
     ("version", r",? ?(?:the )?(?:version of \w+)"),
     ("calls", r",? which calls (?:vic_|late_)?\w+"),
     ("again", r",? (?:once )?(?:again|now|too|as well|once|once more|both|together|there)\b"),
@@ -64,9 +76,9 @@ def doing(said: str, *, known: frozenset[str]) -> dict[str, str] | None:
         known: names of tasks.
 
     Returns:
-        ``kind``: "tell" (processes), "thread" (kernel threads), "others" (a task that takes no further part) or
-        "spin" (computes in user mode); ``names``: the phrase that says who; ``function``; and, as "yes" or
-        "", ``sleeps``, ``loops``, ``interruptible``; ``gate``: its number.
+        ``kind``: "tell" (processes), "thread" (kernel threads), "others" (a task that takes no further
+        part) or "spin" (computes in user mode); ``names``: the phrase that says who; ``function``; and, as
+        "yes" or "", ``sleeps``, ``loops``, ``interruptible``; ``gate``: its number.
 
     >>> told = doing("two tasks go to sleep in vic_wait, interruptibly", known=frozenset())
     >>> told["kind"], told["names"], told["function"], told["sleeps"], told["interruptible"]

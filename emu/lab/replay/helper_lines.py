@@ -1,4 +1,4 @@
-"""Log lines of a helper module whose wording no observation shows: what they tell is compared, not the words."""
+"""Log lines of a helper module whose wording no observation shows: compared is what they tell."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _NUMBER = re.compile(r".*?(?P<error>-?\d+)$")
 def as_far_as_told(real: Sequence[str], ours: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return both sides' lines, those of kp_user reduced to what both wordings can tell.
 
-    That is: the number at the end of a line (what registering returned), and the words "some" and "none" (whether
-    handlers were called). What the real kernel's lines do not tell is left out of ours.
+    That is: the number at the end of a line (what registering returned), and the words "some" and "none"
+    (whether handlers were called). What the real kernel's lines do not tell is left out of ours.
 
     >>> as_far_as_told(["kp_user: kprobe on f: -16"], ["kp_user: register on f+0 post=0: -16", "b"])
     (['kp_user: -16'], ['kp_user: -16', 'b'])

@@ -150,7 +150,7 @@ class Observer:
         return real, {name: self._replies(name, value) for name, value in _mapping(real).items()}
 
     def _replies(self, name: str, real: object) -> object:
-        """Call a function once, or once for each of several replies; vic_count with the number it was given."""
+        """Call a function once, or once for each of several replies; vic_count with the number it had."""
         if isinstance(real, list):
             return [self._replies(name, reply) for reply in real]
         told = re.match(r"count\((\d+)\)=", str(real))
@@ -237,9 +237,10 @@ class Observer:
 
 
 _FORMS = (
-    (("calls", "modules", "state", "patch_state", "livepatch", "livepatch_at_once", "modes"), dict, "an object"),
-    (("enabled_functions", "trampoline_symbols", "results", "named_tasks_left", "sleeping_at_gates", "entered"),
-     list, "a list"),
+    (("calls", "modules", "state", "patch_state", "livepatch", "livepatch_at_once", "modes"), dict,
+     "an object"),
+    (("enabled_functions", "trampoline_symbols", "results", "named_tasks_left", "sleeping_at_gates",
+      "entered"), list, "a list"),
     (("kprobes",), (list, str), "a list of lines"),
 )  # fmt: skip
 """Keys, and what they hold."""

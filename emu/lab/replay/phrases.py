@@ -9,8 +9,9 @@ _NUMBERS = {
     word: number
     for number, words in enumerate(
         (
-            "no", "a an one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
-            "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
+            "no", "a an one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+            "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
+            "nineteen", "twenty",
         )
     )
     for word in words.split()
@@ -118,7 +119,10 @@ _QUANTITY = (
     r"that|the first|the second|the third|a second|a third|a new|a fresh|a free|a single|"
     rf"(?:the )?(?:{'|'.join(_NUMBERS)}|\d+)|the|other"
 )
-_NOUN = r"kernel threads?|kthreads?|threads?|tasks?|process(?:es)?|sleepers?|spinners?|callers?|users?|them|they|it"
+_NOUN = (
+    r"kernel threads?|kthreads?|threads?|tasks?|process(?:es)?|sleepers?|spinners?|callers?|users?|them|they|"
+    r"it"
+)
 _WHO = re.compile(
     rf"(?:(?P<quantity>{_QUANTITY})\s+)?(?:(?P<more>other|more|new|fresh|free|further|second|user"
     rf"|ordinary|sleeping|"
@@ -136,8 +140,8 @@ _NOUNS = (
 )
 _NO_NAMES = frozenset(_NOUNS.split())
 _OTHERS = frozenset(
-    {"another", "other", "the other", "an other", "any other", "a second", "a third", "a new", "a fresh", "a free",
-     "the second", "the third"}
+    {"another", "other", "the other", "an other", "any other", "a second", "a third", "a new", "a fresh",
+     "a free", "the second", "the third"}
 )  # fmt: skip
 
 

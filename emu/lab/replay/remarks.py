@@ -1,4 +1,4 @@
-"""Words that are for the reader: whether they hide something that is done, and which of them are not known."""
+"""Words that are for the reader: whether they hide something that is done, and which are not known."""
 
 from __future__ import annotations
 

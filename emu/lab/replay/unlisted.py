@@ -26,9 +26,9 @@ _FAILURES = (
 )
 """Lines that name a function of a patch that is refused, which no tree ever shows.
 
-Source: all that kernel/livepatch/core.c and patch.c tell of a function (6.1). What else they tell is of an object
-(`_OBJECTS`), of the whole patch (`_INCOMPATIBLE`), of relocations, which no patch of a record has, or of a module that
-comes, which the patch is known before.
+Source: all that kernel/livepatch/core.c and patch.c tell of a function (6.1). What else they tell is of an
+object (`_OBJECTS`), of the whole patch (`_INCOMPATIBLE`), of relocations, which no patch of a record has, or
+of a module that comes, which the patch is known before.
 """
 _OBJECTS = (
     re.compile(r"livepatch: pre-patch callback failed for object '(?P<object>\w+)'"),
@@ -174,7 +174,7 @@ def _joins_others(record: Record, name: str) -> bool:
 
 
 def _too_low(record: Record, name: str) -> tuple[StateSource, ...]:
-    """Return the states that others told of before ``name`` was refused, each at a version that is too low."""
+    """Return the states that others told of before ``name`` was refused, at versions that are too low."""
     told: dict[int, int] = {}
     for step in record.steps:
         if _INCOMPATIBLE.format(name) in step.dmesg:

@@ -13,13 +13,24 @@ from emu.lab.replay.remarks import hides_a_deed
 _NAMES = r"[\w-]+(?:(?:, and |, | and )(?!then\b)[\w-]+)*"
 _GATES = r"\d+(?:(?:, and |, then |, | and then | and | then )(?:gate )?\d+)*"
 _TEXTS = r"'[^']*'(?:,? (?:and )?then '[^']*')*|\S+(?:,? (?:and )?then \S+)*"
-_DEBUG = r"(?:the )?(?:livepatch |dynamic |kernel )?debug (?:messages|output|lines)(?: of (?:the )?livepatch(?: core)?)?"
+_DEBUG = (
+    r"(?:the )?(?:livepatch |dynamic |kernel )?debug (?:messages|output|lines)"
+    r"(?: of (?:the )?livepatch(?: core)?)?"
+)
 _END = r"(?:end|finish|complete|be over|be done|settle|be complete|be finished)"
 _ENDED = r"(?:ends|ended|is over|is done|has ended|is complete|is finished|completes|finishes|has finished)"
-_LIMIT = r"(?:,? ?(?:up to |at most |for up to |for at most |no longer than |for )?(?P<time{n}>(?:[\w.]+ ){{1,4}}?[a-z]+?)(?: at most| at the most| or so)?,?)?"
-_WHAT = r"(?:the |its |this )?(?:(?:whole|reversed|second|first|next|same|patching|unpatching|livepatch) )?transition(?: of (?:patch )?[\w-]+| for [\w-]+)?|[\w-]+'s transition|it|k?lp_\w+|the patch"
+_LIMIT = (
+    r"(?:,? ?(?:up to |at most |for up to |for at most |no longer than |for )?"
+    r"(?P<time{n}>(?:[\w.]+ ){{1,4}}?[a-z]+?)(?: at most| at the most| or so)?,?)?"
+)
+_WHAT = (
+    r"(?:the |its |this )?(?:(?:whole|reversed|second|first|next|same|patching|unpatching|livepatch) )?"
+    r"transition(?: of (?:patch )?[\w-]+| for [\w-]+)?|[\w-]+'s transition|it|k?lp_\w+|the patch"
+)
 _PATTERNS: dict[str, tuple[str, ...]] = {
-    "helpers": (rf"load (?:all |both )?(?:the |two )?helper(?: module)?s?(?: modules)?:? (?P<modules>{_NAMES})",),
+    "helpers": (
+        rf"load (?:all |both )?(?:the |two )?helper(?: module)?s?(?: modules)?:? (?P<modules>{_NAMES})",
+    ),
     "load": (
         r"(?:load|insmod|modprobe|insert|try to load)(?: the)?(?: same| helper| kernel| livepatch)*"
         rf"(?: modules?| patch(?:es)?| livepatch(?:es)?)?:? (?P<modules>{_NAMES})"
@@ -133,8 +144,8 @@ def understand(action: str, *, only_looks: bool, known: frozenset[str] = frozens
 
     Args:
         action: in words.
-        only_looks: it gave nothing back and there is something to see, so it may be a look, which is called by
-            what there is to see.
+        only_looks: it gave nothing back and there is something to see, so it may be a look, which is
+            called by what there is to see.
         known: names of tasks.
 
     >>> understand("open gate 3", only_looks=False).parts["gates"]
@@ -248,6 +259,20 @@ def _call(parts: dict[str, str]) -> dict[str, str] | None:
 def _is_somebody(phrase: str, known: frozenset[str]) -> bool:
     meant = who(phrase, known=known)
     return meant is not None and all(name in known for name in meant.names)
+
+
+def mentioned(action: str) -> set[str]:
+    """Return who is said to be done, or to call again: there must be tasks of these names.
+
+    >>> mentioned("sleeper2 is done"), mentioned("the replace is done"), mentioned("lp_a1 is done")
+    ({'sleeper2'}, set(), set())
+    """
+    said, names = spelled(action), set[str]()
+    for pattern in (*_PATTERNS["done"], *_PATTERNS["again"]):
+        found = re.fullmatch(pattern, said, re.IGNORECASE)
+        meant = who(found["names"]) if found else None
+        names |= set(meant.names) if meant else set()
+    return {name for name in names if not full_function(name) and not name.startswith(("lp_", "klp_"))}
 
 
 def texts_of(said: str) -> list[str]:

@@ -9,7 +9,6 @@ import pytest
 from emu.lab.replay import RecordError, replay
 from emu.lab.replay.words import Sentence, understand
 
-
 NAMES = frozenset({"sleeper", "spinner", "one", "two", "free", "k1", "lo"})
 """Names of tasks that the record has."""
 
