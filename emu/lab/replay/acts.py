@@ -89,9 +89,7 @@ class Acts:
         off = int(given.get("off", "0"))
         there = port_offset(self._session, given.get("fn", ""), off)
         if there is None:
-            problem = (
-                f"no record tells which instruction of {given.get('fn')} is {off} bytes behind its entry"
-            )
+            problem = f"nothing tells what is {off} bytes behind the entry of {given.get('fn')} on this port"
             raise self._record.error(step, problem)
         return {**given, "off": str(there)} if off else given
 

@@ -135,12 +135,8 @@ class Cast:
             return self._last
         if sentence.parts["names"].lower().startswith("both") and len(self._told) >= count and not is_thread:
             return tuple(self._told[-count:])
-        seen = [
-            name
-            for name in (*self._observed, *self._mentioned)
-            if name.startswith(THREAD_PREFIX) == is_thread
-        ]
-        seen = [name.removeprefix(THREAD_PREFIX) for name in seen]
+        later = (*self._observed, *self._mentioned)
+        seen = [n.removeprefix(THREAD_PREFIX) for n in later if n.startswith(THREAD_PREFIX) == is_thread]
         free = [name for name in seen if name not in used and name.startswith(meant.kind)]
         kind = meant.kind or ("k" if is_thread else "spinner" if sentence.kind == "spin" else "task")
         made = [kind, *(f"{kind}{number}" for number in range(2 if count == 1 else 1, 20))]

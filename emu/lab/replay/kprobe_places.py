@@ -13,16 +13,15 @@ _NOP_SIZE = 5
 def port_offset(session: Session, function: str, offset: int) -> int | None:
     """Return the offset on this port of what is ``offset`` bytes behind a function's entry on x86-64.
 
-    The entry is the entry, inside of the hook is inside of an instruction, and what is behind the hook is
-    behind the hook. Other instructions are those of other code: None.
+    The entry is the entry, and what is behind the hook is behind the hook. Other instructions are those of
+    other code, and inside of the hook is only where it is one instruction of as many bytes: else None.
     """
     if offset == 0 or not session.find(function):
         return offset
+    behind = behind_hook(session, function) or offset
     if offset < _NOP_SIZE:
-        return 1
-    if offset != _NOP_SIZE:
-        return None
-    return behind_hook(session, function)
+        return offset if behind == _NOP_SIZE else None
+    return behind if offset == _NOP_SIZE else None
 
 
 def behind_hook(session: Session, function: str) -> int:

@@ -1,7 +1,7 @@
 """Steps of records that nobody observed: what a 6.1 kernel would do, predicted from its sources.
 
-Source of every line and return code: kernel/livepatch/core.c, patch.c, transition.c, state.c; kernel/kprobes.c; kernel/trace/ftrace.c;
-kernel/module/main.c (6.1). They are no observations.
+Source of every line and return code: kernel/livepatch/core.c, patch.c, transition.c, state.c; kernel/kprobes.c;
+kernel/trace/ftrace.c; kernel/module/main.c (6.1). They are no observations.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 HELPERS = "load the helper modules: viccore, victim"
-UNCHANGED = object()
 
 
 def step(action: str, returned: object = None, *dmesg: str, **observed: object) -> dict[str, Any]:
@@ -91,8 +90,5 @@ def module(refs: str = "1", used_by: str = "-", taints: str = "(OEK)") -> dict[s
 def ops_user(parameters: str, result: int, *, name: str = "vic_alpha", ipmod: int = 0) -> dict[str, Any]:
     """A second user of a site."""
     returned = "-EBUSY" if result == -16 else result
-    return step(
-        f"load module ops_user ({parameters})",
-        returned,
-        f"ops_user: register on {name} ipmod={ipmod}: {result}",
-    )
+    line = f"ops_user: register on {name} ipmod={ipmod}: {result}"
+    return step(f"load module ops_user ({parameters})", returned, line)

@@ -1,4 +1,4 @@
-"""Records as they might have been observed: sequences nobody ran on a real kernel, with what its sources predict."""
+"""Sequences that nobody ran on a real kernel, with what its sources predict: predictions, not observed."""
 
 from __future__ import annotations
 
@@ -87,7 +87,8 @@ PREDICTIONS: dict[str, list[dict[str, Any]]] = {
         sleeps(),
         load("lp_ra1"),
         step("write 1 to lp_ra1/force", 2, FORCING),
-        on("lp_ra1", livepatch={"lp_ra1": tree(1, 0, victim=ALPHA)}, modules={"lp_ra1": module(), "lp_w1": module()}),
+        on("lp_ra1", livepatch={"lp_ra1": tree(1, 0, victim=ALPHA)},
+           modules={"lp_ra1": module(), "lp_w1": module()}),
         step("unload module lp_w1", "-EAGAIN"),
         opened(0),
         step("the sleeper is done", None, result="wait:lp_w1"),
@@ -264,7 +265,8 @@ PREDICTIONS: dict[str, list[dict[str, Any]]] = {
         *enabled("lp_b1"),
         step("unload module victim", 0, klp("reverting patch 'lp_a1' on unloading module 'victim'"),
              klp("reverting patch 'lp_b1' on unloading module 'victim'"), enabled_functions=[],
-             livepatch={"lp_a1": tree(1, 0, victim=["-", "vic_alpha"]), "lp_b1": tree(1, 0, victim=["-", "vic_beta"])}),
+             livepatch={"lp_a1": tree(1, 0, victim=["-", "vic_alpha"]),
+                        "lp_b1": tree(1, 0, victim=["-", "vic_beta"])}),
         *disabled("lp_a1"),
         step("load module victim again", 0, klp("applying patch 'lp_b1' to loading module 'victim'"),
              calls={"alpha": "alpha:orig", "beta": "beta:lp_b1"}),
@@ -272,7 +274,8 @@ PREDICTIONS: dict[str, list[dict[str, Any]]] = {
     "states: lower versions and replaces without them are refused": [
         helpers(),
         step("load module lp_s1v2", 0, taint("lp_s1v2"), klp("enabling patch 'lp_s1v2'"),
-             callback("lp_s1v2", "pre_patch"), own("lp_s1v2", 2), klp("'lp_s1v2': starting patching transition")),
+             callback("lp_s1v2", "pre_patch"), own("lp_s1v2", 2),
+             klp("'lp_s1v2': starting patching transition")),
         step("wait for the transition", "ended", callback("lp_s1v2", "post_patch"), own("lp_s1v2", 2),
              klp("'lp_s1v2': patching complete")),
         step("load module lp_s1v1", "-EINVAL", klp(BAD.format("lp_s1v1"))),
@@ -321,7 +324,8 @@ PREDICTIONS: dict[str, list[dict[str, Any]]] = {
         sleeps(),
         load("lp_w1", first=True),
         step("wait for the transition to end", "still in progress"),
-        step("wait up to 10 s for the transition to end", "still in progress", klp("signaling remaining tasks")),
+        step("wait up to 10 s for the transition to end", "still in progress",
+             klp("signaling remaining tasks")),
         opened(0),
         on("lp_w1"),
     ],
@@ -381,16 +385,18 @@ PREDICTIONS: dict[str, list[dict[str, Any]]] = {
         step("spinner is done", None, result="spun"),
     ],
     "callbacks of the middle of three objects": [
-        step("load module lp_cb", 0, taint("lp_cb"), klp("enabling patch 'lp_cb'"), callback("lp_cb", "pre_patch"),
-             klp("'lp_cb': starting patching transition")),
+        step("load module lp_cb", 0, taint("lp_cb"), klp("enabling patch 'lp_cb'"),
+             callback("lp_cb", "pre_patch"), klp("'lp_cb': starting patching transition")),
         step("wait for the transition to end", "ended", callback("lp_cb", "post_patch"),
              klp("'lp_cb': patching complete")),
         step("load module viccore", 0),
         step("load module victim", 0, klp("applying patch 'lp_cb' to loading module 'victim'"),
-             callback("lp_cb", "pre_patch", "victim", "coming"), callback("lp_cb", "post_patch", "victim", "coming"),
+             callback("lp_cb", "pre_patch", "victim", "coming"),
+             callback("lp_cb", "post_patch", "victim", "coming"),
              calls={"alpha": "alpha:lp_cb"}),
         step("write 0 to lp_cb/enabled", 2, callback("lp_cb", "pre_unpatch"),
-             callback("lp_cb", "pre_unpatch", "victim", "live"), klp("'lp_cb': starting unpatching transition")),
+             callback("lp_cb", "pre_unpatch", "victim", "live"),
+             klp("'lp_cb': starting unpatching transition")),
         step("wait for the transition to end", "ended", callback("lp_cb", "post_unpatch"),
              callback("lp_cb", "post_unpatch", "victim", "live"), klp("'lp_cb': unpatching complete")),
     ],
@@ -401,7 +407,8 @@ PREDICTIONS: dict[str, list[dict[str, Any]]] = {
                  callback("lp_cbfail2", "pre_patch", "victim", "live"),
                  f"{callback('lp_cbfail2', 'pre_patch')}, refusing",
                  klp("pre-patch callback failed for object 'vmlinux'"),
-                 klp("failed to enable patch 'lp_cbfail2'"), callback("lp_cbfail2", "post_unpatch", "victim", "live"),
+                 klp("failed to enable patch 'lp_cbfail2'"),
+                 callback("lp_cbfail2", "post_unpatch", "victim", "live"),
                  klp("'lp_cbfail2': unpatching complete"), livepatch={}, modules={})
             for first in ((taint("lp_cbfail2"),), ())
         ),

@@ -55,6 +55,40 @@ def record(*actions: str, returned: object = None) -> dict[str, object]:
         ),
         ("the other task calls vic_wait now", "others", {}),
         ("sleeper is done", "done", {"names": "sleeper"}),
+        ("load module kp_user (fn=f, post=1)", "load", {"parameters": "fn=f, post=1"}),
+        ("insmod lp_a1", "load", {"modules": "lp_a1"}),
+        ("load the modules late and lp_a1", "load", {"modules": "late and lp_a1"}),
+        ("rmmod lp_a1", "unload", {"modules": "lp_a1"}),
+        ("unload the helper modules victim and viccore", "unload", {"modules": "victim and viccore"}),
+        ("write 0 to enabled of lp_w1", "write", {"texts": "0", "path": "lp_w1/enabled"}),
+        ('write "0" to lp_w1/enabled', "write", {"texts": "'0'", "path": "lp_w1/enabled"}),
+        ("disable lp_w1", "write", {"texts": "0", "path": "lp_w1/enabled"}),
+        ("append vic_beta to set_ftrace_filter", "write", {"append": "yes"}),
+        ("read lp_w1/force", "read", {"paths": "lp_w1/force"}),
+        ("read force of lp_w1", "read", {"paths": "lp_w1/force"}),
+        ("half a second later", "later", {"seconds": "0.5"}),
+        ("2 minutes later", "later", {"seconds": "120"}),
+        ("16 tries later", "later", {"seconds": "16"}),
+        ("after 2 s", "later", {"seconds": "2"}),
+        ("2 s later, while it sleeps", "later", {"seconds": "2"}),
+        ("wait for the transition", "wait", {"seconds": ""}),
+        ("wait up to 20 s for the transition to end", "wait", {"seconds": "20"}),
+        ("wait for the transition to end, 20 s at most", "wait", {"seconds": "20"}),
+        ("wait until the transition of lp_w1 is over", "wait", {"seconds": ""}),
+        ("wait for sleeper to be done", "done", {"names": "sleeper"}),
+        ("open all gates", "gate", {"every": "all"}),
+        ("open gate 3, then gate 4", "gate", {"gates": "3, then 4"}),
+        ("two tasks go to sleep in vic_wait", "tell", {"names": "two tasks", "sleeps": "yes"}),
+        ("sleeper sleeps interruptibly in vic_wait", "tell", {"interruptible": "yes"}),
+        ("sleeper goes to sleep in vic_pair at gate 3", "tell", {"gate": "3"}),
+        ("start a kernel thread k1 that sleeps in vic_wait", "thread", {"names": "a kernel thread k1"}),
+        ("kernel threads k1 and k2 go to sleep in vic_wait", "thread", {"sleeps": "yes"}),
+        ("a new task calls vic_alpha", "others", {"function": "vic_alpha"}),
+        ("spinner computes in user mode", "spin", {"names": "spinner"}),
+        ("sleeper is done, too", "done", {"names": "sleeper"}),
+        ("both sleepers are done", "done", {"names": "both sleepers"}),
+        ("spinner is done", "done", {"names": "spinner"}),
+        ("call alpha twice", "call", {"functions": "alpha", "times": "2"}),
         ("call alpha, beta and gamma", "call", {"functions": "alpha, beta, gamma"}),
     ],
 )
@@ -78,11 +112,35 @@ def test_what_gives_nothing_back_and_does_nothing_is_a_look(action: str) -> None
 
 
 @pytest.mark.parametrize(
-    "action", ["sleeper forks a child", "send a signal to sleeper", "stop kernel thread lo"]
+    "action",
+    [
+        "sleeper forks a child",
+        "send a signal to sleeper",
+        "kill sleeper",
+        "stop kernel thread lo",
+        "a little later",
+        "load module lp_a1, then open gate 0",
+        "load module ops_user on vic_alpha",
+        "2 s later, open gate 0",
+        "sleeper calls vic_alpha, then forks",
+        "a task calls vic_alpha in a loop",
+    ],
 )
 def test_an_action_that_is_not_known_is_named_with_file_and_step(action: str) -> None:
     with pytest.raises(RecordError, match=rf"^made\.json: step 2 \({re.escape(action)}\): don't know how"):
         replay(record("load the helper modules: viccore, victim", action), origin="made.json")
+
+
+def test_who_was_never_told_anything_is_not_done() -> None:
+    with pytest.raises(RecordError, match=r"don't know who is meant: no task 'sleeper2' was told anything"):
+        replay(record("load the helper modules: viccore, victim", "sleeper2 is done"))
+
+
+def test_what_an_observation_holds_must_be_what_the_kernel_shows() -> None:
+    scenario = {"steps": [{"action": "after", "observed": {"calls": ["alpha:orig"]}}]}
+
+    with pytest.raises(RecordError, match=r"'calls' must be an object, not \['alpha:orig'\]"):
+        replay(scenario)
 
 
 def test_a_key_that_is_not_known_is_named_with_file_and_step() -> None:
