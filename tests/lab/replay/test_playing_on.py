@@ -121,7 +121,7 @@ def test_an_offset_that_only_the_real_code_tells_is_refused(arch: str, offset: i
     steps = [helpers(), step(f"load module kp_user (fn=vic_alpha off={offset})", 0)]
 
     with pytest.raises(
-        RecordError, match=f"nothing tells what is {offset} bytes behind the entry of vic_alpha"
+        RecordError, match=f"nothing tells what is {offset} bytes behind"
     ):
         replay({"steps": steps}, arch=arch)
 
