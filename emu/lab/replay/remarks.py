@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 _ORDERS_TEXT = (
     "load unload insmod rmmod modprobe write echo append turn switch wait open close call start stop "
@@ -21,8 +22,35 @@ _DEEDS_TEXT = (
 )
 _DEEDS = frozenset(_DEEDS_TEXT.split())
 """What a task does, said of it in the present."""
+_ARTICLES = frozenset(
+    [
+        "the",
+        "a",
+        "all",
+        "no",
+        "two",
+        "three",
+        "both",
+        "some",
+        "more",
+        "its",
+        "first",
+        "second",
+        "last",
+        "new",
+        "old",
+        "fake",
+        "further",
+        "other",
+        "of",
+        "for",
+        "and",
+        "still",
+    ]
+)
+"""What stands before things that are called like deeds, and before what goes on as it was."""
 _NEVER = re.compile(
-    r"\b(forks?|forked|kill(s|ed)?|signal(s|led|ed|ling)?|SIG[A-Z0-9]+|exec(s|ve|ed)?|clones?|cloned"
+    r"\b(forks?|forked|kill(s|ed)?|signall?ed|(?-i:SIG[A-Z0-9]+)|exec(s|ve|ed)?|clones?|cloned"
     r"|ptraces?d?|"
     r"crash(es|ed)?|reboots?|hotplug|offlined?|suspends?|resumes?|frozen|freezes?|"
     r"later|seconds|a second|\d+ ?s(ecs?)?|minutes?|ms|milliseconds?|tries|retries|jiffies|ticks|twice|times|"
@@ -93,9 +121,9 @@ def hides_a_deed(text: str) -> str:
         said = re.findall(r"[\w'-]+", _STATE.split(clause, maxsplit=1)[0])
         if said and said[0].lower() in _ORDERS and len(words) > 1:
             return str(said[0])
-        deeds = [word for word in said if word.lower() in _DEEDS]
-        if deeds:
-            return str(deeds[0])
+        for before, word in pairwise(said):  # "calls" alone, or "the calls", are things
+            if word.lower() in _DEEDS and before.lower() not in _ARTICLES:
+                return str(word)
     return ""
 
 

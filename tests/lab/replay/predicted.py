@@ -1,7 +1,7 @@
 """Steps of records that nobody observed: what a 6.1 kernel would do, predicted from its sources.
 
-They are no observations. Source of every line and return code: kernel/livepatch/core.c, patch.c, transition.c,
-state.c; kernel/kprobes.c; kernel/trace/ftrace.c; kernel/module/main.c (6.1).
+They are no observations. Source of every line and return code: kernel/livepatch/core.c, patch.c, state.c,
+transition.c; kernel/kprobes.c; kernel/trace/ftrace.c; kernel/module/main.c (6.1).
 """
 
 from __future__ import annotations

@@ -120,9 +120,7 @@ def test_no_instruction_starts_inside_of_the_hook() -> None:
 def test_an_offset_that_only_the_real_code_tells_is_refused(arch: str, offset: int) -> None:
     steps = [helpers(), step(f"load module kp_user (fn=vic_alpha off={offset})", 0)]
 
-    with pytest.raises(
-        RecordError, match=f"nothing tells what is {offset} bytes behind"
-    ):
+    with pytest.raises(RecordError, match=f"nothing tells what is {offset} bytes behind"):
         replay({"steps": steps}, arch=arch)
 
 
