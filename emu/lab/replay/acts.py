@@ -8,13 +8,14 @@ from itertools import zip_longest
 from emu.build.assembly_files import read_units
 from emu.kernel.errno import EACCES, ENOENT, error_name
 from emu.lab.patching import REPLACEMENTS
+from emu.lab.replay.cast import GATES
 from emu.lab.replay.kprobe_places import port_offset
 from emu.lab.replay.looks import TRACING, full_path
 from emu.lab.replay.observer import Observer
 from emu.lab.replay.phrases import full_function, listed
 from emu.lab.replay.plan import Plan
 from emu.lab.replay.record import Record, Step
-from emu.lab.replay.session import GATES, LIVEPATCH, Caller, Session
+from emu.lab.replay.session import LIVEPATCH, Caller, Session
 from emu.lab.replay.unlisted import unlisted_patch
 from emu.lab.replay.words import UNDER_WAY, Sentence, parameters_of, texts_of
 

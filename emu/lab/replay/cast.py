@@ -15,6 +15,8 @@ DRIVER = "driver"
 """The process that runs the steps."""
 FREE = "free"
 """The process that is meant by "another task"."""
+GATES = 16
+"""Gates of viccore. Source: our own helper module."""
 MODULES = ("viccore", "victim", "late", "ops", "neverloaded")
 """What a record may name without a digit or an underscore."""
 

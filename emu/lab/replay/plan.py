@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from emu.lab.replay.cast import MODULES, Cast, names_told
+from emu.lab.replay.cast import GATES, MODULES, Cast, names_told
 from emu.lab.replay.enabled_lines import EnabledLine
 from emu.lab.replay.phrases import FUNCTIONS, listed
 from emu.lab.replay.record import Record, RecordError, Step
@@ -95,7 +95,7 @@ class Plan:
             if other.number > step.number and sentence.kind == "gate" and sentence.parts["how"] == "open"
             for gate in (listed(sentence.parts["gates"]) if sentence.parts["gates"] else ())
         ]
-        free = [gate for gate in (*later, *range(16)) if gate not in taken | opened]
+        free = [gate for gate in (*later, *range(GATES)) if gate not in taken | opened]
         return int(free[0]) if free else 0
 
     # --- functions by address -------------------------------------------------------------------

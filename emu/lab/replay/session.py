@@ -10,13 +10,12 @@ from emu.kernel.errno import ENOENT, error_name
 from emu.kernel.sched import HZ
 from emu.kernel.tasks import Task
 from emu.lab.machine import Machine
-from emu.lab.replay.cast import DRIVER, THREAD_PREFIX
+from emu.lab.replay.cast import DRIVER, GATES, THREAD_PREFIX
 from emu.lab.reply_words import spelled_reply
 from emu.lab.userland import SETTLING, Process, Userland
 from emu.structs import CALL_ENTRY, CONSTANTS
 
 LIVEPATCH = "/sys/kernel/livepatch"
-GATES = 16
 _COUNT_ARGUMENT = 5
 """What vic_count is called with."""
 _NAP = 3
