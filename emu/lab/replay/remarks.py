@@ -22,32 +22,10 @@ _DEEDS_TEXT = (
 )
 _DEEDS = frozenset(_DEEDS_TEXT.split())
 """What a task does, said of it in the present."""
-_ARTICLES = frozenset(
-    [
-        "the",
-        "a",
-        "all",
-        "no",
-        "two",
-        "three",
-        "both",
-        "some",
-        "more",
-        "its",
-        "first",
-        "second",
-        "last",
-        "new",
-        "old",
-        "fake",
-        "further",
-        "other",
-        "of",
-        "for",
-        "and",
-        "still",
-    ]
+_ARTICLES_TEXT = (
+    "the a all no two three both some more its first second last new old fake further other of for and still"
 )
+_ARTICLES = frozenset(_ARTICLES_TEXT.split())
 """What stands before things that are called like deeds, and before what goes on as it was."""
 _NEVER = re.compile(
     r"\b(forks?|forked|kill(s|ed)?|signall?ed|(?-i:SIG[A-Z0-9]+)|exec(s|ve|ed)?|clones?|cloned"

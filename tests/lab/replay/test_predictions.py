@@ -329,6 +329,21 @@ PREDICTIONS: dict[str, list[dict[str, Any]]] = {
         opened(0),
         on("lp_w1"),
     ],
+    "waits in vain whose length only the fake signals tell": [
+        helpers(),
+        sleeps(),
+        load("lp_w1", first=True),
+        step("10 s later", None, state={"sleeper": "0"}),
+        step("wait for the transition to end", "still in progress"),  # no longer than 5 s
+        step("10 s later", None, klp("signaling remaining tasks"), state={"sleeper": "0"}),
+        disable("lp_w1"),
+        off("lp_w1"),
+        step("unload module lp_w1", 0),
+        load("lp_w1"),
+        step("wait for the transition to end", "still in progress", klp("signaling remaining tasks")),
+        opened(0),
+        on("lp_w1"),
+    ],
     "what files answer": [
         *enabled("lp_cmd1", first=True),
         step("write 0 to lp_cmd1", "-EISDIR"),
