@@ -1,7 +1,7 @@
 """What does a cycle model cost, and how does that grow with CPUs?
 
-Exact mode with a CPU model next to exact mode without, same image, calls and patch: untimed with a switch at
-every instruction ("least-clock") and in turns ("quantum"). Times are processor time, all CPUs together.
+Exact mode with a CPU model next to exact mode without, same image and calls: untimed with a switch at
+every instruction ("least-clock") and in turns ("quantum"). Processor time, all CPUs of the guest together.
 """
 
 from __future__ import annotations

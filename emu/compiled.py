@@ -79,7 +79,7 @@ def jit(function: F) -> F:
     from numba import njit
 
     with _caching() as keep:
-        return cast("F", njit(cache=keep)(function))
+        return cast("F", njit(cache=keep, _nrt=False)(function))
 
 
 def jit_once(signature: str) -> Callable[[F], F]:
@@ -88,7 +88,7 @@ def jit_once(signature: str) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         with _caching() as keep:
-            return cast("F", njit(signature, cache=keep)(function))
+            return cast("F", njit(signature, cache=keep, _nrt=False)(function))
 
     return decorate
 
@@ -98,7 +98,7 @@ def inline_jit(function: F) -> F:
     from numba import njit
 
     with _caching() as keep:
-        return cast("F", njit(cache=keep, inline="always")(function))
+        return cast("F", njit(cache=keep, inline="always", _nrt=False)(function))
 
 
 def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -107,7 +107,7 @@ def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def decorate(function: Callable[..., Any]) -> Any:
         with _caching() as keep:
-            return cfunc(signature, cache=keep)(function)
+            return cfunc(signature, cache=keep, _nrt=False)(function)
 
     return decorate
 

@@ -16,10 +16,9 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.np.arrayobj import make_array, populate_array
 from numpy.typing import NDArray
 from unicorn.unicorn_py3 import unicorn as binding
-
-from emu.compiled import inline_jit
 
 # An intrinsic's own signature is Numba's protocol; the name beside it has the type that callers see.
 
@@ -117,30 +116,43 @@ def _to_address(typing_context: Any, pointer: Any) -> Any:
 to_address = cast("Callable[[Any], int]", _to_address)
 
 
-carray = cast("Any", nb).carray
-"""``numba.carray``, which its type information does not export."""
-
-
 Words = NDArray[np.int64]
 """A control block, a CPU block or a row, as native code sees it."""
 
 
-@inline_jit
-def words(address: int, count: int) -> NDArray[np.int64]:
-    """View ``count`` int64 at a host address."""
-    return carray(to_pointer(address), (count,), np.int64)
+def _viewer(item: Any) -> Any:
+    """Return an intrinsic (address, count) that views memory as an array of ``item``, of which nobody keeps count.
+
+    ``numba.carray`` would do, but not in code that is compiled without reference counts.
+    """
+    array = types.Array(item, 1, "C")
+
+    @nb.extending.intrinsic
+    def view(typing_context: Any, address: Any, count: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            found = make_array(array)(context, builder)
+            data = context.get_data_type(item)
+            size = context.get_abi_sizeof(data)
+            populate_array(
+                found, data=builder.inttoptr(values[0], data.as_pointer()), shape=[values[1]],
+                strides=[context.get_constant(types.intp, size)],
+                itemsize=context.get_constant(types.intp, size), meminfo=None,
+            )  # fmt: skip
+            return found._getvalue()
+
+        return array(types.int64, types.int64), codegen
+
+    return view
 
 
-@inline_jit
-def octets(address: int, count: int) -> NDArray[np.uint8]:
-    """View ``count`` uint8 at a host address."""
-    return carray(to_pointer(address), (count,), np.uint8)
+words = cast("Callable[[int, int], NDArray[np.int64]]", _viewer(types.int64))
+"""View so many int64 at a host address."""
 
+octets = cast("Callable[[int, int], NDArray[np.uint8]]", _viewer(types.uint8))
+"""View so many uint8 at a host address."""
 
-@inline_jit
-def halves(address: int, count: int) -> NDArray[np.int32]:
-    """View ``count`` int32 at a host address."""
-    return carray(to_pointer(address), (count,), np.int32)
+halves = cast("Callable[[int, int], NDArray[np.int32]]", _viewer(types.int32))
+"""View so many int32 at a host address."""
 
 
 def function_address(name: str) -> int:
