@@ -121,7 +121,7 @@ Words = NDArray[np.int64]
 
 
 def _viewer(item: Any) -> Any:
-    """Return an intrinsic (address, count) that views memory as an array of ``item``, of which nobody keeps count.
+    """Return an intrinsic (address, count) that views memory as an array of ``item``.
 
     ``numba.carray`` would do, but not in code that is compiled without reference counts.
     """
@@ -130,10 +130,10 @@ def _viewer(item: Any) -> Any:
     @nb.extending.intrinsic
     def view(typing_context: Any, address: Any, count: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            found = make_array(array)(context, builder)
+            found = make_array(array)(context, builder)  # type: ignore[no-untyped-call]
             data = context.get_data_type(item)
             size = context.get_abi_sizeof(data)
-            populate_array(
+            populate_array(  # type: ignore[no-untyped-call]
                 found, data=builder.inttoptr(values[0], data.as_pointer()), shape=[values[1]],
                 strides=[context.get_constant(types.intp, size)],
                 itemsize=context.get_constant(types.intp, size), meminfo=None,
