@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import types
 
-from emu.compiled import callback
+from emu.compiled import late_callback
 from emu.machine.native import to_address, words
 from emu.machine.state import (
     CPU_BLOCK_START,
@@ -23,7 +23,7 @@ from emu.machine.views import instruction_word, order_load, order_store, raise_v
 ACCESS_HOOK = types.void(types.voidptr, types.int32, types.int64, types.int32, types.int64, types.voidptr)
 
 
-@callback(ACCESS_HOOK)
+@late_callback(ACCESS_HOOK)
 def on_store(uc, kind, address, size, value, user):  # type: ignore[no-untyped-def]
     """x86-64: a store to data that others may see; it waits its turn."""
     cpu = words(to_address(user), CPU_WORDS)
@@ -34,7 +34,7 @@ def on_store(uc, kind, address, size, value, user):  # type: ignore[no-untyped-d
     push_store(ctl, cpu, address, size, value, pc)
 
 
-@callback(ACCESS_HOOK)
+@late_callback(ACCESS_HOOK)
 def on_viewed_store(uc, kind, address, size, value, user):  # type: ignore[no-untyped-def]
     """arm64: the same, by the rules of the instruction."""
     cpu = words(to_address(user), CPU_WORDS)
@@ -42,7 +42,7 @@ def on_viewed_store(uc, kind, address, size, value, user):  # type: ignore[no-un
     order_store(ctl, cpu, instruction_word(ctl, cpu), address, size, value)
 
 
-@callback(ACCESS_HOOK)
+@late_callback(ACCESS_HOOK)
 def on_viewed_load(uc, kind, address, size, value, user):  # type: ignore[no-untyped-def]
     """arm64: a load of data that others may have stored."""
     cpu = words(to_address(user), CPU_WORDS)
@@ -50,7 +50,7 @@ def on_viewed_load(uc, kind, address, size, value, user):  # type: ignore[no-unt
     order_load(ctl, cpu, instruction_word(ctl, cpu), address, size)
 
 
-@callback(ACCESS_HOOK)
+@late_callback(ACCESS_HOOK)
 def on_literal(uc, kind, address, size, value, user):  # type: ignore[no-untyped-def]
     """arm64: a load from text, which is never early: it has seen all that landed."""
     cpu = words(to_address(user), CPU_WORDS)
