@@ -46,6 +46,6 @@ def test_a_million_calls_run_one_consistent_version_each(arch: str) -> None:
 
 @pytest.mark.parametrize("arch", PORTS)
 def test_the_same_seed_gives_the_same_run(arch: str) -> None:
-    first, second = (stressed(arch, seed=3, calls=100_000) for _ in range(2))
+    first, second = (stressed(arch, seed=5, calls=100_000) for _ in range(2))
     assert np.array_equal(first.trace.calls, second.trace.calls)
     assert first.log == second.log
