@@ -47,8 +47,17 @@ def _numba_version() -> str:
 
 def is_compiled() -> bool:
     """Whether the interleaving loop need not be compiled again."""
+    return _has("loop.run_loop*.nbc")
+
+
+def is_ordering_compiled() -> bool:
+    """Whether memory ordering, of some port, need not be compiled again."""
+    return _has("ordering_hooks.*.nbc")
+
+
+def _has(pattern: str) -> bool:
     folder = cache_folder()
-    return folder is not None and any(folder.rglob("loop.run_loop*.nbc"))
+    return folder is not None and any(folder.rglob(pattern))
 
 
 @contextmanager

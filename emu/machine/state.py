@@ -86,6 +86,7 @@ CTL_ORDER_RANDOM = 92  # xorshift64* state of what memory ordering draws
 CTL_LANDED = 93  # (LANDED_ROWS, LANDED_WORDS) int64: the stores that landed last
 CTL_LAST_LANDED = 94  # LAST_SLOTS int64: time of the last landing in a granule of that hash
 CTL_FENCES = 95  # int32 per text byte: fences that start before it (Ordering.TSO, fast mode)
+CTL_ORDER = 7  # native function that does what Order says
 CTL_WORDS = 96
 
 # --- CPU block -------------------------------------------------------------------------------
@@ -224,6 +225,18 @@ class Ordering(IntEnum):
     SC = 0  # each access takes effect at its instruction
     TSO = 1  # stores wait in order
     ARM64 = 2  # stores wait and land in any order, loads may be early
+
+
+class Order(IntEnum):
+    """What the loop has memory ordering do, see `emu.machine.order_call`; "CPU": the one that runs."""
+
+    SHOW = 0  # let memory look as the CPU sees it
+    DRAIN = 1  # land its pending stores
+    FENCES = 2  # the same, if a fence is between two text offsets: argument << 32, argument
+    RETIRE = 3  # its instruction at CPU_PC has completed
+    ABANDON = 4  # it has not
+    EXCEPTION = 5  # it takes one
+    CATCH_UP = 6  # it is to have seen all that has landed
 
 
 class ProbeKind(IntEnum):

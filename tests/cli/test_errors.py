@@ -23,6 +23,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run in an empty directory, with the engine taken for compiled: that it has to be is said on stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("emu.machine.compiled.is_compiled", lambda: True)
+    monkeypatch.setattr("emu.machine.compiled.is_ordering_compiled", lambda: True)
     return tmp_path
 
 
