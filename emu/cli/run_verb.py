@@ -87,7 +87,7 @@ def command(
     if is_fixed and not scenario.endswith(f"/{FIXED}"):
         loaded = fixed(loaded)
     chosen = _stretched(loaded.with_options(options), loaded.calls)
-    _announce_compilation()
+    _announce_compilation(in_order=chosen.on_its_port().memory_ordering == "sc")
     from emu.lab.run import run_scenario
 
     with _progress(chosen.calls) as advance:
@@ -113,11 +113,13 @@ def _stretched(scenario: Scenario, calls: int) -> Scenario:
     return replace(scenario, steps=steps)
 
 
-def _announce_compilation() -> None:
+def _announce_compilation(*, in_order: bool) -> None:
     from emu.compiled import is_compiled
 
     if not is_compiled():
         print("klpemu: compiling the engine, once after installation (about 10 s) ...", file=sys.stderr)
+    elif not in_order and not is_compiled("ordering_hooks."):
+        print("klpemu: compiling memory ordering, once after installation (about 10 s) ...", file=sys.stderr)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from emu.machine.loop import run_loop
 from emu.machine.memory import TEXT_SIZE, Memory, page_aligned
 from emu.machine.native import function_address
 from emu.machine.ordering import SHARED, MemoryOrdering, scrambled
-from emu.machine.ordering_hooks import on_literal, on_store, on_viewed_load, on_viewed_store
+from emu.machine.ordering_hooks import ordering_hooks
 from emu.machine.registers import engine_cpu, new_cpu, register_number
 from emu.machine.state import Fetch, Ordering, Schedule, Stop
 from emu.machine.text import TextTables, windows
@@ -239,17 +239,17 @@ class Engine:
             hooks.append((unicorn_const.UC_HOOK_CODE, on_instruction, _EVERYWHERE, ()))
         else:
             hooks.append((unicorn_const.UC_HOOK_BLOCK, on_block, _EVERYWHERE, ()))
+        if self._ordering is not Ordering.SC:
+            access = ordering_hooks(has_views=self._decodes_as_it_runs())
+            hooks.append((unicorn_const.UC_HOOK_MEM_WRITE, access.store, SHARED, ()))
         if self._decodes_as_it_runs():
             hooks += [
-                (unicorn_const.UC_HOOK_MEM_READ, on_viewed_load, SHARED, ()),
-                (unicorn_const.UC_HOOK_MEM_WRITE, on_viewed_store, SHARED, ()),
+                (unicorn_const.UC_HOOK_MEM_READ, access.load, SHARED, ()),
                 *(
-                    (unicorn_const.UC_HOOK_MEM_READ, on_literal, (text.base, text.end - 1), ())
+                    (unicorn_const.UC_HOOK_MEM_READ, access.literal, (text.base, text.end - 1), ())
                     for text in TEXT_WINDOWS
                 ),
             ]
-        elif self._ordering is not Ordering.SC:
-            hooks.append((unicorn_const.UC_HOOK_MEM_WRITE, on_store, SHARED, ()))
         if self.ctl[s.CTL_PORT] == s.PORT_X86_64:
             hooks.append(
                 (unicorn_const.UC_HOOK_INSN, on_syscall, _EVERYWHERE, (ctypes.c_int(_X86_INS_SYSCALL),))

@@ -8,6 +8,7 @@ from emu.compiled import callback, inline_jit, jit
 from emu.machine.access import text_offset, write_register
 from emu.machine.landing import land
 from emu.machine.native import Words, call1, halves, octets, to_address, words
+from emu.machine.order_call import order
 from emu.machine.stale import synchronise_fetch
 from emu.machine.state import (
     CLASS_FENCE,
@@ -48,13 +49,13 @@ from emu.machine.state import (
     CTL_TEXT_SIZE,
     CTL_WORDS,
     EXCEPTION_SYSCALL,
+    Order,
     Schedule,
 )  # fmt: skip
-from emu.machine.store_buffer import drain, fence_passed
-from emu.machine.views import instruction_word, retire
 from emu.units import PAGE_SIZE
 
 _QUANTUM = int(Schedule.QUANTUM)
+_DRAIN, _FENCES, _RETIRE = int(Order.DRAIN), int(Order.FENCES), int(Order.RETIRE)
 _READ_WRITE, _READ_WRITE_EXECUTE = 1 | 2, 1 | 2 | 4  # uc_prot
 _UC_MEM_FETCH = 18
 _NOWHERE = 1 << 40
@@ -76,7 +77,7 @@ def count_block(ctl: Words, cpu: Words, end: int) -> None:
         cpu[CPU_INSNS] += count
         ctl[CTL_INSNS_DONE] += count
         if cpu[CPU_PENDING_STORES] > 0:
-            fence_passed(ctl, cpu, first, last)
+            order(ctl, cpu, _FENCES, first << 32 | last)
 
 
 @callback(BLOCK_HOOK)
@@ -105,7 +106,7 @@ def complete_instruction(ctl: Words, cpu: Words, reached: int) -> bool:
     """Account for the instruction at CPU_PC, which has led to ``reached``; True if that is a landing."""
     pc = cpu[CPU_PC]
     if cpu[CPU_VIEWS]:
-        retire(ctl, cpu, instruction_word(ctl, cpu))
+        order(ctl, cpu, _RETIRE, 0)
     cpu[CPU_PC] = reached
     cpu[CPU_INSNS] += 1
     ctl[CTL_INSNS_DONE] += 1
@@ -119,7 +120,7 @@ def complete_instruction(ctl: Words, cpu: Words, reached: int) -> bool:
         if kind & CLASS_HALT:
             cpu[CPU_HALTED] = 1
         if kind & CLASS_FENCE:
-            drain(ctl, cpu)
+            order(ctl, cpu, _DRAIN, 0)
         cpu[CPU_SHADOW] = kind & CLASS_SHADOW
     if reached != pc + length:
         land(ctl, cpu, reached)

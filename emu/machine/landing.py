@@ -18,6 +18,7 @@ from emu.machine.access import (
 )
 from emu.machine.frames import dispatch_call, enter_call, return_from_calls, set_extent, set_top
 from emu.machine.native import Words, halves, words
+from emu.machine.order_call import order
 from emu.machine.state import (
     CPU_ARRIVALS,
     CPU_CLOCK_OFFSET,
@@ -68,10 +69,10 @@ from emu.machine.state import (
     WAIT_AT_LEAST,
     WAIT_VALUE,
     WAIT_WORDS,
+    Order,
     ProbeKind,
     Stop,
 )  # fmt: skip
-from emu.machine.store_buffer import drain
 from emu.structs import PERCPU, TASK
 from emu.trace.schema import NOT_DISPATCHED, EventKind
 
@@ -85,6 +86,7 @@ _FLAG, _BREAK = int(ProbeKind.FLAG), int(ProbeKind.BREAK)
 _EVENT_SWITCH, _EVENT_IPI = int(EventKind.SWITCH), int(EventKind.IPI)
 _STOP_STEP = int(Stop.STEP)
 _STOP_BREAK = int(Stop.BREAK)
+_DRAIN = int(Order.DRAIN)
 
 
 @jit
@@ -114,7 +116,7 @@ def send_ipi(ctl: Words, cpu: Words) -> None:
     gic_ipi_send_mask (arm64).
     """
     if ctl[CTL_ORDERING]:
-        drain(ctl, cpu)
+        order(ctl, cpu, _DRAIN, 0)
     target = read_register(ctl, cpu, ctl[CTL_REG_ARG0])
     kind = read_register(ctl, cpu, ctl[CTL_REG_ARG1])
     if 0 <= target < ctl[CTL_CPUS]:

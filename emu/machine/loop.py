@@ -6,6 +6,7 @@ from emu.compiled import jit, jit_once
 from emu.machine.access import clock, random_word, read_register, tell_time
 from emu.machine.hooks import complete_instruction, count_block
 from emu.machine.native import Words, call5, words
+from emu.machine.order_call import order
 from emu.machine.schedule import arrived, begin_turn, choose_cpu, limit_lead, limit_turn, look_up_row
 from emu.machine.stale import leak_fetch
 from emu.machine.state import (
@@ -46,17 +47,17 @@ from emu.machine.state import (
     CTL_TIME,
     CTL_WORDS,
     TIME_INSTRUCTION,
+    Order,
     Schedule,
     Stop,
 )  # fmt: skip
-from emu.machine.store_buffer import drain, show
 from emu.machine.traps import deliver_interrupt, handle_trap, interrupts_enabled
-from emu.machine.views import abandon
 
 _STOP_INSTRUCTIONS, _STOP_CYCLES = int(Stop.INSTRUCTIONS), int(Stop.CYCLES)
 _STOP_FAULT, _STOP_IDLE = int(Stop.FAULT), int(Stop.IDLE)
 _STOP_SCRIPT, _STOP_DECODE = int(Stop.SCRIPT), int(Stop.DECODE)
 _QUANTUM = int(Schedule.QUANTUM)
+_SHOW, _DRAIN, _ABANDON = int(Order.SHOW), int(Order.DRAIN), int(Order.ABANDON)
 
 
 @jit
@@ -74,7 +75,7 @@ def run_instructions(ctl: Words, cpu: Words) -> bool:
         return complete_instruction(ctl, cpu, reached)
     cpu[CPU_PC] = reached
     if cpu[CPU_VIEWS]:
-        abandon(ctl, cpu)
+        order(ctl, cpu, _ABANDON, 0)
     if reached != pc:
         cpu[CPU_INSNS] += 1
         ctl[CTL_INSNS_DONE] += 1
@@ -158,7 +159,7 @@ def run_loop(control: int) -> None:
             if cpu[CPU_STALE] > 0:
                 leak_fetch(ctl, cpu)
         if ordered:
-            show(ctl, cpu)
+            order(ctl, cpu, _SHOW, 0)
         taken = interruptible and cpu[CPU_PENDING] != 0 and cpu[CPU_SHADOW] == 0
         if taken and timed:
             taken = arrived(cpu) != 0
@@ -173,7 +174,7 @@ def run_loop(control: int) -> None:
             return
         landed = run_instructions(ctl, cpu) if exact else run_turn(ctl, cpu)
         if ordered and cpu[CPU_HALTED]:
-            drain(ctl, cpu)
+            order(ctl, cpu, _DRAIN, 0)
         interruptible, last = landed, chosen
         over = cpu[CPU_HALTED] != 0 or (landed and cpu[CPU_INSNS] >= cpu[CPU_TURN_END])
         if over or not in_turns:

@@ -9,6 +9,7 @@ import numpy as np
 from emu.build.memory_map import DATA_BASE, STACKS_BASE
 from emu.machine import state as s
 from emu.machine.operations import Barrier
+from emu.machine.ordering_hooks import ordering_hooks
 from emu.machine.state import Ordering, Stop
 from emu.machine.store_buffer import drain, land_overlapping, land_up_to, push_store, settle, show
 from emu.machine.views import barrier_all, catch_up
@@ -56,6 +57,8 @@ class MemoryOrdering:
         ctl = engine.ctl
         ctl[s.CTL_ORDERING] = ordering
         ctl[s.CTL_LANDED], ctl[s.CTL_LAST_LANDED] = self._landed.ctypes.data, self._last.ctypes.data
+        if ordering is not Ordering.SC:
+            ctl[s.CTL_ORDER] = ordering_hooks(has_views=self.has_views).order.address
         ctl[s.CTL_FENCES] = engine.tables.fences.ctypes.data
         for block, rows, views, coherence, forwards in zip(
             engine.blocks, self._rows, self._views, self._coherence, self._forwards, strict=True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from emu.compiled import jit
 from emu.machine.access import random_word, record_event
 from emu.machine.native import Words, call4, halves, octets, words
+from emu.machine.order_call import order
 from emu.machine.state import (
     CPU_ROWS_AT,
     CPU_STALE,
@@ -24,13 +25,14 @@ from emu.machine.state import (
     STALE_STAGE,
     STALE_WORDS,
     Fetch,
+    Order,
 )  # fmt: skip
-from emu.machine.views import catch_up
 from emu.trace.schema import EventKind
 
 _EVENT_REFRESH = int(EventKind.REFRESH)
 _FETCH_RANDOM = int(Fetch.RANDOM)
 _REACH = 14  # an instruction that begins so many bytes earlier may include a byte
+_CATCH_UP = int(Order.CATCH_UP)
 _REMOVE_CACHE = (1 << 30) | (2 << 26) | 9  # UC_CTL_WRITE(UC_CTL_TB_REMOVE_CACHE, 2)
 
 
@@ -62,7 +64,7 @@ def fetch_anew(ctl: Words, cpu: Words, offset: int, size: int) -> int:
     Loads behind the fetched instructions see what landed before the store to text did (arm64).
     """
     if cpu[CPU_VIEWS]:
-        catch_up(ctl, cpu)
+        order(ctl, cpu, _CATCH_UP, 0)
     return refresh_range(ctl, cpu, offset, size)
 
 

@@ -90,8 +90,9 @@ CTL_TIME = 96  # address of `timed.on_time`, which tells the cycle model; 0 = ti
 CTL_TIME_SHARED = 97  # host address of what the cycle model's CPUs share
 CTL_TIME_ROWS = 98  # host address of its table of rows
 CTL_REGIONS = 99  # uint8 per text byte: which part of a call runs there: 1 + PART_*, 0 = it depends
-CTL_TIME_LATENCY = 101  # cycles that an IPI takes to arrive, 0 without a cycle model
 CTL_LEAD = 100  # cycles that a CPU may be ahead of the least clock (Schedule.LEAST_CLOCK, timed)
+CTL_TIME_LATENCY = 101  # cycles that an IPI takes to arrive, 0 without a cycle model
+CTL_ORDER = 102  # native function that does what Order says
 CTL_WORDS = 112
 
 # --- CPU block -------------------------------------------------------------------------------
@@ -258,6 +259,18 @@ class Ordering(IntEnum):
     SC = 0  # each access takes effect at its instruction
     TSO = 1  # stores wait in order
     ARM64 = 2  # stores wait and land in any order, loads may be early
+
+
+class Order(IntEnum):
+    """What the loop has memory ordering do, see `emu.machine.order_call`; "CPU": the one that runs."""
+
+    SHOW = 0  # let memory look as the CPU sees it
+    DRAIN = 1  # land its pending stores
+    FENCES = 2  # the same, if a fence is between two text offsets: argument << 32, argument
+    RETIRE = 3  # its instruction at CPU_PC has completed
+    ABANDON = 4  # it has not
+    EXCEPTION = 5  # it takes one
+    CATCH_UP = 6  # it is to have seen all that has landed
 
 
 class ProbeKind(IntEnum):

@@ -14,6 +14,7 @@ from emu.machine.access import (
 )
 from emu.machine.frames import push_interrupt
 from emu.machine.native import Words, call3, halves, words
+from emu.machine.order_call import order
 from emu.machine.schedule import arrived
 from emu.machine.stale import synchronise_fetch
 from emu.machine.state import (
@@ -59,10 +60,10 @@ from emu.machine.state import (
     TIME_FAULT,
     TIME_INTERRUPT,
     TIME_SYSCALL,
+    Order,
     ProbeKind,
     Stop,
 )  # fmt: skip
-from emu.machine.store_buffer import drain
 from emu.machine.unicorn_errors import (
     INSN_INVALID,
     READ_PROT,
@@ -70,7 +71,6 @@ from emu.machine.unicorn_errors import (
     WRITE_PROT,
     WRITE_UNMAPPED,
 )
-from emu.machine.views import catch_up, context_event
 from emu.structs import PERCPU
 from emu.trace.schema import EventKind
 
@@ -80,6 +80,7 @@ _EVENT_WARN, _EVENT_BUG = int(EventKind.WARN), int(EventKind.BUG)
 _EVENT_BREAKPOINT, _EVENT_FAULT = int(EventKind.BREAKPOINT), int(EventKind.FAULT)
 _STOP_FAULT, _STOP_BUG = int(Stop.FAULT), int(Stop.BUG)
 _STOP_EXCEPTION = int(Stop.EXCEPTION)
+_EXCEPTION, _CATCH_UP = int(Order.EXCEPTION), int(Order.CATCH_UP)
 _RFLAGS_IF = 0x200  # Source: Intel SDM vol. 1, 3.4.3
 _PSTATE_I = 0x80  # Source: Arm ARM DDI 0487, C5.2, DAIF
 _CS, _SS = 0x8, 0x10
@@ -124,10 +125,8 @@ def write_spsr(ctl: Words, cpu: Words, value: int) -> None:
 def enter_exception(ctl: Words, cpu: Words, vector: int) -> bool:
     """Do what the hardware does on an interrupt or exception; False if there is no stack to do it on."""
     pc = cpu[CPU_PC]
-    if cpu[CPU_VIEWS]:
-        context_event(cpu)
-    elif ctl[CTL_ORDERING]:  # Source: Intel SDM vol. 3A, 12.10 "Store Buffer": when it is always drained
-        drain(ctl, cpu)
+    if ctl[CTL_ORDERING]:
+        order(ctl, cpu, _EXCEPTION, 0)
     flags = read_register(ctl, cpu, ctl[CTL_REG_FLAGS])
     if ctl[CTL_PORT] == PORT_X86_64:
         sp = read_register(ctl, cpu, ctl[CTL_REG_SP])
@@ -165,7 +164,7 @@ def deliver_interrupt(ctl: Words, cpu: Words) -> bool:
         bit, vector = IRQ_RESCHEDULE, ctl[CTL_VECTOR_RESCHEDULE]
     cpu[CPU_PENDING] &= ~bit
     if cpu[CPU_VIEWS] and bit != IRQ_TIMER:
-        catch_up(ctl, cpu)  # who sent it had its stores land first: see send_ipi
+        order(ctl, cpu, _CATCH_UP, 0)  # who sent it had its stores land first: see send_ipi
     pc = cpu[CPU_PC]
     if not in_user_text(ctl, pc):
         push_interrupt(ctl, cpu, pc)
