@@ -1,4 +1,4 @@
-"""C and assembly source to object file, by the clang inside the ``ziglang`` package.
+"""C and assembly source to object file, by the clang inside the ``ziglang`` package; assembly by GNU, too.
 
 ziglang is one wheel on every platform, needs no headers and cross-compiles; measured with 0.17.1:
 about 50 ms for a file, its caches included, which live and die with the call.
@@ -21,6 +21,7 @@ from pathlib import Path
 
 from emu.arch.port import Port
 from emu.build.elf.errors import CompileError, CompileTimeoutError
+from emu.build.gnu import gnu_command
 from emu.errors import MissingOptionalError, UnknownNameError
 
 TIME_LIMIT_S = 60.0
@@ -94,7 +95,7 @@ TARGETS: Mapping[str, Target] = {
 """By ``Port.machine``."""
 
 _ERROR_LINE = re.compile(
-    r"^(?P<file>.+?):(?P<line>\d+):(?:\d+:)? (?:fatal )?error: (?P<message>.*)$", re.MULTILINE
+    r"^(?P<file>.+?):(?P<line>\d+):(?:\d+:)? (?:fatal )?[Ee]rror: (?P<message>.*)$", re.MULTILINE
 )
 
 
@@ -118,37 +119,40 @@ def compile_object(
         time_limit_s: how long the compiler may take, seconds of the host.
 
     Raises:
-        MissingOptionalError: ziglang is not installed.
+        MissingOptionalError: ziglang is not installed, nor GNU tools for assembly.
         UnknownNameError: the port has no such entry scheme.
         CompileError: the compiler's first error, with its line.
         CompileTimeoutError: it did not finish; it has been stopped.
     """
-    if importlib.util.find_spec("ziglang") is None:
-        raise MissingOptionalError("ziglang", f"compiling {source.name}", "pip install 'klpemu[toolchain]'")
     target = TARGETS[port.machine]
+    command = [sys.executable, "-m", "ziglang", "cc"]
+    arguments = ["-target", target.triple, *FLAGS, *target.flags, *target.entry.get(entry, ()), "-c"]
+    arguments += [*(f"-D{name}={value}" for name, value in (defines or {}).items()), *flags]
+    if importlib.util.find_spec("ziglang") is None:
+        gnu = None if defines else gnu_command(port.machine, source.suffix)
+        if gnu is None:
+            need = f"compiling {source.name}"
+            raise MissingOptionalError("ziglang", need, "pip install 'klpemu[toolchain]'")
+        command, arguments = gnu, []
     if entry not in target.entry:
         raise UnknownNameError(f"entry scheme of {port.name}", entry.value, sorted(target.entry))
     if not source.is_file():
         raise CompileError(str(source), None, "no such file; name a .c, .s or .S file")
-    macros = [f"-D{name}={value}" for name, value in (defines or {}).items()]
     with tempfile.TemporaryDirectory(prefix="klpemu-") as scratch:
         result = Path(scratch, "out.o")
-        arguments = [
-            *("-target", target.triple), *FLAGS, *target.flags, *target.entry[entry], *macros, *flags,
-            *("-c", str(source.resolve()), "-o", str(result)),
-        ]  # fmt: skip
-        code, messages = _zig_cc(arguments, source, Path(scratch), time_limit_s)
+        whole = [*command, *arguments, str(source.resolve()), "-o", str(result)]
+        code, messages = _run(whole, source, Path(scratch), time_limit_s)
         if code == 0 and result.is_file():
             return result.read_bytes()
     raise _first_error(source, code, messages)
 
 
-def _zig_cc(arguments: Sequence[str], source: Path, scratch: Path, time_limit_s: float) -> tuple[int, str]:
+def _run(command: Sequence[str], source: Path, scratch: Path, time_limit_s: float) -> tuple[int, str]:
     """Return exit code and messages of one compiler run that leaves nothing outside ``scratch``."""
     caches = {f"ZIG_{which}_CACHE_DIR": str(scratch / which.lower()) for which in ("GLOBAL", "LOCAL")}
     places = {name: str(scratch) for name in ("TMPDIR", "TEMP", "TMP")}
     with subprocess.Popen(
-        [sys.executable, "-m", "ziglang", "cc", *arguments],
+        command,
         cwd=scratch,
         env={**os.environ, **caches, **places},
         stdin=subprocess.DEVNULL,

@@ -13,6 +13,7 @@ from elftools.elf.elffile import ELFFile
 
 from emu.arch import PORTS, Port
 from emu.build.elf.errors import CompileError, CompileTimeoutError
+from emu.build.gnu import gnu_command
 from emu.build.toolchain import TARGETS, EntryScheme, compile_object
 from emu.errors import MissingOptionalError, UnknownNameError
 
@@ -123,3 +124,42 @@ def test_without_ziglang_the_error_tells_how_to_get_it(monkeypatch: pytest.Monke
         MissingOptionalError, match=r"^ziglang is not installed, .*; pip install 'klpemu\[toolchain\]'$"
     ):
         compile_object(PORTS["x86_64"], CMINI)
+
+
+class TestGnu:
+    """Without ziglang, assembly goes to GNU tools that are there."""
+
+    @pytest.fixture(autouse=True)
+    def _without_ziglang(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    @pytest.mark.parametrize(("arch", "ret"), [("x86_64", b"\xc3"), ("arm64", bytes.fromhex("c0035fd6"))])
+    def test_assembly_becomes_an_object(self, arch: str, ret: bytes, tmp_path: Path) -> None:
+        if gnu_command(PORTS[arch].machine, ".s") is None:
+            pytest.skip("needs GNU as for this port (Debian: binutils-aarch64-linux-gnu)")
+        source = tmp_path / "f.s"
+        source.write_text("\t.globl f\nf:\tret\n")
+
+        content = compile_object(PORTS[arch], source)
+
+        (text,) = [s for s in ELFFile(io.BytesIO(content)).iter_sections() if s.name == ".text"]
+        assert text.data() == ret
+
+    def test_a_mistake_is_told_with_its_line(self, tmp_path: Path) -> None:
+        if gnu_command("EM_X86_64", ".s") is None:
+            pytest.skip("needs GNU as for this port (Debian: binutils-x86-64-linux-gnu)")
+        source = tmp_path / "f.s"
+        source.write_text("f:\tret\n\tnosuch\n")
+
+        with pytest.raises(CompileError, match=r"f\.s:2: no such instruction: `nosuch'"):
+            compile_object(PORTS["x86_64"], source)
+
+    def test_without_either_the_error_tells_how_to_get_it(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr("shutil.which", lambda name: None)
+
+        with pytest.raises(
+            MissingOptionalError, match=r"^ziglang is not installed, which compiling f\.s needs"
+        ):
+            compile_object(PORTS["arm64"], tmp_path / "f.s")
