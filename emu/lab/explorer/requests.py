@@ -1,0 +1,34 @@
+"""What the patching CPU asks of the others, and how they answer: syncs and grace periods.
+
+Request number k is a word that the patching CPU stores to; each other CPU answers, in its own time,
+by storing to a word of its own, with full barriers around both. A sync can be answered between any two
+events, for it is an interrupt; a grace period where the CPU holds no reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+SYNC = "sync"
+"""Take an interrupt: fetch instructions anew."""
+QUIESCENT = "rcu"
+"""Pass a point without preemption disabled: nobody is inside a handler."""
+TASKS = "tasks"
+"""Pass a point where the task switches voluntarily: nobody is inside a trampoline either."""
+
+ANYWHERE = frozenset({SYNC})
+"""What can be answered inside a handler."""
+PREEMPTIBLE = frozenset({SYNC, QUIESCENT})
+"""Inside a trampoline."""
+BETWEEN = frozenset({SYNC, QUIESCENT, TASKS})
+"""Between two calls."""
+
+
+def request(number: int) -> Hashable:
+    """Return the location of a request."""
+    return f"request {number}"
+
+
+def ack(number: int, cpu: int) -> Hashable:
+    """Return the location of a CPU's answer to it."""
+    return f"answer of CPU{cpu} to request {number}"
