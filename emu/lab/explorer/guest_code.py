@@ -100,7 +100,8 @@ class GuestCode:
 
     Args:
         port: of the kernel.
-        memory: its memory as it is when nobody has touched it.
+        memory: of the machine, for its text and size.
+        content: (address, size) -> what private memory holds when nobody has stored to it.
         shared: (address, size) -> the location it is part of, or None for private memory.
         ends: address that routines return to.
         warns: addresses of WARNs.
@@ -108,10 +109,10 @@ class GuestCode:
     """
 
     def __init__(
-        self, port: Port, memory: Memory, *, shared: Callable[[int, int], tuple[int, int] | None], ends: int,
+        self, port: Port, memory: Memory, content: Callable[[int, int], bytes], *, shared: Callable[[int, int], tuple[int, int] | None], ends: int,
         warns: frozenset[int], dropped: frozenset[int] = frozenset(),
     ) -> None:  # fmt: skip
-        self._port, self._memory, self._shared = port, memory, shared
+        self._port, self._memory, self._before, self._shared = port, memory, content, shared
         self._ends, self._warns, self._dropped = ends, warns, dropped
         self._cpu = SingleStep(port, memory)
         self._flows: dict[int, Flow] = {}
@@ -152,7 +153,7 @@ class GuestCode:
         return self._flows[pc]
 
     def _content(self, memory: Mapping[int, int], address: int, size: int) -> bytes:
-        whole = bytearray(self._memory.read(address, size))
+        whole = bytearray(self._before(address, size))
         for offset in range(size):
             if address + offset in memory:
                 whole[offset] = memory[address + offset]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +17,13 @@ from emu.ordering.tree import Step, Wanted
 
 POISON = 0x6B6B6B6B6B6B6B6B
 """What a load of freed memory gives. Source: include/linux/poison.h, POISON_FREE."""
+
+PRINTK = "printk"
+"""What is dropped so that log lines order nothing. Else each is a full barrier: prb_reserve moves the head of
+the ring by a compare-and-exchange with return value, which is fully ordered.
+
+Source: kernel/printk/printk_ringbuffer.c, desc_reserve (6.1); Documentation/atomic_t.txt.
+"""
 
 _FENCES = {Barrier.WMB: "st", Barrier.RMB: "ld", Barrier.MB: "full", Barrier.DSB: "dsb", Barrier.ISB: "isb"}
 
@@ -53,7 +60,11 @@ class Installer:
         cpus: the dispatching CPUs, which answer requests.
         relevant: locations that others touch; all else makes no events. None: all.
         text: what each text store means to fetchers; what is not in it means nothing.
-        lines: (address) -> location of the code there, for cache maintenance, or None.
+        lines: (address, size) -> locations of the code there, for cache maintenance.
+        gates: (address) -> the word that has to be stored to before others store to the one at that address: they
+            do that only when they see it set. A load before that can't give what they store: it would come
+            after a store that comes after it, in every model, since what follows here waits for the load.
+        initial: value of each location at first.
         syncs: whether a sync, by its entry's place in the trace, is one that fetchers wait for.
         dropped: steps that are left out by name.
         places: where events' tags are kept.
@@ -63,11 +74,12 @@ class Installer:
         self, model: Model, replayed: Callable[[tuple[int, ...]], Trace], *, cpus: Iterable[int],
         relevant: frozenset[Hashable] | None, text: Callable[[Trace, int], TextStore | None],
         lines: Callable[[int, int], tuple[Hashable, ...]], syncs: Callable[[Trace, int], bool],
-        dropped: frozenset[str], places: Places,
+        gates: Mapping[int, int], initial: Mapping[Hashable, Any], dropped: frozenset[str], places: Places,
     ) -> None:  # fmt: skip
         self._model, self._replayed, self._cpus = model, replayed, tuple(cpus)
         self._relevant, self._text, self._lines, self._syncs = relevant, text, lines, syncs
         self._dropped, self._places = dropped, places
+        self._gates, self._initial = gates, initial
 
     def start(self) -> Step:
         """Return the first step."""
@@ -83,6 +95,9 @@ class Installer:
         entry = self._entry(state)
         operation, tag = entry.operation, self._tag(entry)
         kind = operation.kind
+        gate = self._gates.get(operation.address)
+        if gate is not None and gate not in track.own and value != self._expected(state, operation.address):
+            return Step(events=track.events, state=state, dead=True)
         if kind is OpKind.LOAD:
             _, deps = track.read(operation.address, value, tag)
             track.branch(deps)  # livepatch looks at it and decides
@@ -104,11 +119,12 @@ class Installer:
             return self._run(state._replace(index=state.index + 1, part=0, track=track))
         assert isinstance(value, int), "flags and counts are numbers"
         read, deps = track.read(operation.address, value, tag, locked=True, unused=kind is not OpKind.ATOMIC_ADD)
-        new = {
-            OpKind.SET_BIT: value | 1 << operation.value,
-            OpKind.CLEAR_BIT: value & ~(1 << operation.value),
-            OpKind.ATOMIC_ADD: value + operation.value & (1 << 8 * operation.size) - 1 if operation.size else 0,
-        }[kind]
+        if kind is OpKind.ATOMIC_ADD:
+            new = (value + operation.value) & (1 << 8 * operation.size) - 1
+        elif kind is OpKind.SET_BIT:
+            new = value | 1 << operation.value
+        else:
+            new = value & ~(1 << operation.value)
         track.write(operation.address, new, tag, atomic_read=read, data=deps, locked=True)
         if kind is OpKind.ATOMIC_ADD:
             track.barrier("full")
@@ -120,6 +136,10 @@ class Installer:
 
     def _entry(self, state: _State) -> Entry:
         return self._replayed(state.answers).entries[state.index]
+
+    def _expected(self, state: _State, address: int) -> Any:
+        """Return what a word holds if nobody else has stored to it."""
+        return state.track.own.get(address, self._initial[address])
 
     def _tag(self, entry: Entry) -> int:
         what = entry.operation.what or entry.operation.kind.name.lower()
@@ -137,7 +157,7 @@ class Installer:
             operation = entry.operation
             kind, address = operation.kind, operation.address
             here = _State(state.answers, index, part, requests, track)
-            if operation.what in self._dropped:
+            if operation.what in self._dropped or (kind is OpKind.LOG and PRINTK in self._dropped):
                 index += 1
                 continue
             if entry.asked:
@@ -169,6 +189,8 @@ class Installer:
                         track.clean(line, self._tag(entry))
                     else:
                         track.invalidate(line, self._tag(entry))
+            elif kind is OpKind.LOG:
+                track.barrier("full")
             elif kind is OpKind.FREE:
                 for location in sorted(self._within(address, entry.size)):
                     track.write(location, POISON, self._tag(entry))

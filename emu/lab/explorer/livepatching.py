@@ -53,6 +53,15 @@ class Laboratory:
             task.struct + TASK.offset(member) for task in self.world.users for member in ("patch_state", "flags")
         )
 
+    @cached_property
+    def _gates(self) -> dict[int, int]:
+        """A task's state and flags are stored to by its CPU only when its flags ask for that."""
+        return {
+            task.struct + TASK.offset(member): task.struct + TASK.offset("flags")
+            for task in self.world.users
+            for member in ("patch_state", "flags")
+        }
+
     def _begin(self, answers: tuple[int, ...], dropped: frozenset[str]) -> Replay:
         replay = Replay(self.world, watched=self.watched, answers=answers, dropped=dropped)
         replay.occupy(running=False)
@@ -153,17 +162,13 @@ class Laboratory:
 
     def _syncs(self, trace: Trace, index: int) -> bool:
         """Whether a sync is the first one behind a store to the site."""
-        before = [
-            entry.operation
-            for entry in trace.entries[:index]
-            if entry.operation.kind in (OpKind.TEXT_STORE, OpKind.SYNC)
-        ]
-        since: list[int] = []
-        for operation in reversed(before):
-            if operation.kind is OpKind.SYNC:
-                break
-            since.append(operation.address)
-        return self._site in since
+        for number in range(index - 1, -1, -1):
+            kind = trace.entries[number].operation.kind
+            if kind is OpKind.SYNC:
+                return False
+            if kind is OpKind.TEXT_STORE and self._text(trace, number) is not None:
+                return True
+        return False
 
     # --- the dispatching CPUs ------------------------------------------------------------------
 
@@ -203,7 +208,7 @@ class Laboratory:
             symbol.address: name for name, symbol in world.image.symbols.items() if name.startswith("__warn_")
         }
         return GuestCode(
-            world.port, world.memory, shared=self._shared, ends=_ENDS, warns=frozenset(warns), dropped=dropped
+            world.port, world.memory, self._pristine.memory.read, shared=self._shared, ends=_ENDS, warns=frozenset(warns), dropped=dropped
         )
 
     def _core(self, code: GuestCode, cpu: int, routine: str, args: Sequence[int], frame: int = 0) -> Core:
@@ -279,8 +284,8 @@ class Laboratory:
             programs: list[Any] = [
                 Installer(
                     model, lambda answers: self.replayed(answers, dropped), cpus=range(1, len(items) + 1),
-                    relevant=relevant, text=self._text, lines=self._lines, syncs=self._syncs, dropped=dropped,
-                    places=places,
+                    relevant=relevant, text=self._text, lines=self._lines, syncs=self._syncs, gates=self._gates,
+                    initial=self._initial(), dropped=dropped, places=places,
                 ),
                 *(
                     Dispatcher(
@@ -292,18 +297,17 @@ class Laboratory:
             ]  # fmt: skip
             if last:
                 break
-            Forest(programs, self._initial(relevant))
+            Forest(programs, self._initial())
             touched = {place for program in programs[1:] for place in program.touched}
             relevant = frozenset(touched | self.watched)
         whole: Sequence[Program] = programs
         found = explore(
-            whole, self._initial(relevant), rules=RULES[model], max_seconds=max_seconds,
+            whole, self._initial(), rules=RULES[model], max_seconds=max_seconds,
             max_executions=max_executions, progress=progress,
         )  # fmt: skip
         return found, places
 
-    def _initial(self, relevant: frozenset[Hashable] | None) -> dict[Hashable, Any]:
-        del relevant
+    def _initial(self) -> dict[Hashable, Any]:
         memory = self._pristine.memory
         initial: dict[Hashable, Any] = {at: memory.load(at, size) for at, size in self._stored.items()}
         size = self.world.port.site.poke_size
