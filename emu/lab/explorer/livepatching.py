@@ -10,14 +10,16 @@ from emu.build.memory_map import KERNEL_TEXT
 from emu.lab.explorer.calls import SITE, Call, Exit
 from emu.lab.explorer.dispatcher import Dispatcher, Item
 from emu.lab.explorer.guest_code import Core, GuestCode
-from emu.lab.explorer.installer import Installer, TextStore
+from emu.lab.explorer.installer import PRINTK, Installer, TextStore
+from emu.lab.explorer.judge import Found
+from emu.lab.explorer.names import Names
 from emu.lab.explorer.orders import RULES
 from emu.lab.explorer.places import Places
 from emu.lab.explorer.replay import Replay, Trace
 from emu.lab.explorer.scenarios import ORIGINAL, Livepatching
 from emu.lab.explorer.world import FUNCTION, PATCHES, World
 from emu.machine.operations import OpKind
-from emu.ordering.explore import Exploration, explore
+from emu.ordering.explore import explore
 from emu.ordering.models import Model
 from emu.ordering.tree import Forest, Program
 from emu.structs import KLP_FUNC, KLP_OPS, PERCPU, TASK
@@ -26,11 +28,18 @@ _ENDS = KERNEL_TEXT.end - 16
 """Where routines of a dispatching CPU return to: nothing is there."""
 _FRAME = 0x800
 """Bytes of a task's kernel stack that are in use when it enters the handler. # assumed: any number does"""
+_ORDERING = ("smp_", "rcu_assign_pointer")
+_ORDERED_STORES = ("klp_target_state", "klp_func->transition", "task_struct->patch_state")
+_WARNS = {
+    "__warn_klp_empty_stack": "the func_stack is empty",
+    "__warn_klp_idle_state": "the function is in transition and the task has no state",
+    "__warn_klp_no_recursion_bit": "no recursion bit is left",
+}
 BARRIERS = ("smp_rmb 1", "smp_rmb 2", "klp_update_patch_state dmb")
 """Barriers of the guest's own code that can be left out, by name."""
 
 
-class Laboratory:
+class LivepatchLaboratory:
     """One scenario on one machine, to be explored under several models and with things left out.
 
     Args:
@@ -42,7 +51,23 @@ class Laboratory:
         self.world, self.scenario = world, scenario
         self._traces: dict[tuple[frozenset[str], tuple[int, ...]], Trace] = {}
         self.replays = 0
+        self._finished: Replay = self._pristine
         self._site = self._pristine.ftrace.sites.entry_site(world.address(FUNCTION)).ip
+
+    @property
+    def name(self) -> str:
+        """Of the scenario."""
+        return self.scenario.name
+
+    @property
+    def arch(self) -> str:
+        """Port."""
+        return self.world.port.name
+
+    def programs(self, cpus: int) -> list[list[tuple[str, ...]]]:
+        """Return what the dispatching CPUs do; several do the same."""
+        wanted = self.scenario.items if cpus == 1 else self.scenario.several
+        return [[names] * cpus for names in wanted]
 
     # --- the patching CPU ----------------------------------------------------------------------
 
@@ -84,9 +109,9 @@ class Laboratory:
     @cached_property
     def _whole(self) -> Trace:
         """The installation when nobody is in its way."""
-        replay = self._begin((), frozenset())
-        replay.occupy(running=False)
-        return replay.trace(self.scenario.body)
+        self._finished = self._begin((), frozenset())
+        self._finished.occupy(running=False)
+        return self._finished.trace(self.scenario.body)
 
     @cached_property
     def _stored(self) -> dict[int, int]:
@@ -202,6 +227,21 @@ class Laboratory:
             found.update(zip(names, here, strict=False))
         return found
 
+    def steps(self) -> list[str]:
+        """Return what can be left out: barriers, syncs, grace periods, cache maintenance, ordered stores."""
+        found = dict.fromkeys(BARRIERS[:2])
+        for number, entry in enumerate(self._whole.entries):
+            operation = entry.operation
+            kind = operation.kind
+            if (
+                (kind is OpKind.BARRIER and operation.what.startswith(_ORDERING))
+                or kind is OpKind.WAIT
+                or (kind is OpKind.SYNC and self._syncs(self._whole, number))
+                or (kind is OpKind.STORE and operation.what in _ORDERED_STORES)
+            ):
+                found[operation.what] = None
+        return [*found, *BARRIERS[2:], PRINTK]
+
     def _code(self, dropped: frozenset[int]) -> GuestCode:
         world = self.world
         warns = {
@@ -267,7 +307,7 @@ class Laboratory:
         self, model: Model, items: Sequence[Sequence[str]], *, dropped: frozenset[str] = frozenset(),
         max_seconds: float | None = None, max_executions: int | None = None,
         progress: Callable[[int, int], None] | None = None,
-    ) -> tuple[Exploration, Places]:  # fmt: skip
+    ) -> Found:  # fmt: skip
         """Return every outcome.
 
         Args:
@@ -290,7 +330,7 @@ class Laboratory:
                 *(
                     Dispatcher(
                         model, cpu, code, self._items(code, cpu, names), expected=self.scenario.side, places=places,
-                        name=self.code_name, location=self.location_name, warned=self.code_name,
+                        name=self.code_name, location=self.names.location, warned=self._warned,
                     )
                     for cpu, names in enumerate(items, 1)
                 ),
@@ -305,7 +345,11 @@ class Laboratory:
             whole, self._initial(), rules=RULES[model], max_seconds=max_seconds,
             max_executions=max_executions, progress=progress,
         )  # fmt: skip
-        return found, places
+        initial = self._initial()
+        return Found(
+            exploration=found, places=places, name=self.names.location, value=self.names.value,
+            initial=lambda location: initial.get(location, 0),
+        )  # fmt: skip
 
     def _initial(self) -> dict[Hashable, Any]:
         memory = self._pristine.memory
@@ -314,11 +358,16 @@ class Laboratory:
         initial[SITE] = int(self.world.port.call_target(self._site, memory.read(self._site, size)) is not None)
         return initial
 
+    def _warned(self, pc: int) -> str:
+        """Return what a WARN in the handler says."""
+        return f"WARN in the handler: {_WARNS.get(self.code_name(pc).partition('+')[0], self.code_name(pc))}"
+
     def code_name(self, pc: int) -> str:
         """Return where in the guest's code an address is."""
         place = self._pristine.ftrace.kallsyms.containing(pc)
         return f"{place.symbol.name}+{place.offset:#x}" if place is not None else f"{pc:#x}"
 
-    def location_name(self, location: Hashable) -> str:
-        """Return the name of a location."""
-        return f"{location:#x}" if isinstance(location, int) else str(location)
+    @cached_property
+    def names(self) -> Names:
+        """Names of shared words."""
+        return Names(self.world, self._finished.objects)

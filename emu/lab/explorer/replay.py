@@ -140,6 +140,7 @@ class Replay:
     Attributes:
         klp: livepatch of that kernel.
         memory: of it, as the patching CPU has made it.
+        objects: what has been allocated: (address, size, what).
     """
 
     def __init__(
@@ -150,6 +151,7 @@ class Replay:
         self.memory = _Overlay(world.memory)
         self._recording = False
         self._entries: list[Entry] = []
+        self.objects: list[tuple[int, int, str]] = []
         self._answers: list[int] = []
         self._heap, self._sizes = HEAP.base + HEAP.size // 2, dict[int, int]()
         self._text = TRAMPOLINES.base + TRAMPOLINES.size // 2
@@ -215,10 +217,11 @@ class Replay:
         self._flavour = flavour
         return []
 
-    def _allocate(self, size: int, _what: str) -> int:
+    def _allocate(self, size: int, what: str) -> int:
         address, self._heap = self._heap, self._heap + page_up(size)
         assert self._heap <= HEAP.end, "the heap is large enough for a patch or two"
         self._sizes[address] = size
+        self.objects.append((address, size, what))
         self.memory.write(address, bytes(size))
         return address
 

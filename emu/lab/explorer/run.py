@@ -1,0 +1,72 @@
+"""Runs scenarios through the explorer, the short programs before the long ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from emu.lab.explorer.judge import Found
+from emu.lab.explorer.report import Report
+from emu.ordering.models import Model
+
+
+class Laboratory(Protocol):
+    """A scenario on a machine, to be explored; see `LivepatchLaboratory` and `PokeLaboratory`."""
+
+    @property
+    def name(self) -> str:
+        """Of the scenario."""
+
+    @property
+    def arch(self) -> str:
+        """Port."""
+
+    def programs(self, cpus: int) -> Sequence[Sequence[Sequence[str]]]:
+        """Return what the dispatching CPUs do, the whole of it last, parts of that before."""
+
+    def steps(self) -> list[str]:
+        """Return what can be left out, by name."""
+
+    def explore(
+        self, model: Model, items: Sequence[Sequence[str]], *, dropped: frozenset[str] = frozenset(),
+        max_seconds: float | None = None, max_executions: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Found:  # fmt: skip
+        """Return every outcome of programs."""
+
+
+def explore_scenario(
+    laboratory: Laboratory, model: Model, *, cpus: int = 1, dropped: Sequence[str] = (),
+    max_seconds: float | None = None, max_executions: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:  # fmt: skip
+    """Return every outcome of a scenario, or the first violation met: in the shortest programs that have one.
+
+    Args:
+        laboratory: the scenario.
+        model: of memory.
+        cpus: dispatching CPUs.
+        dropped: steps and barriers that are left out.
+        max_seconds, max_executions: budgets, of all programs together.
+        progress: is called about once a second with decisions and executions of a program so far.
+    """
+    started = time.monotonic()
+    report: Report | None = None
+    for programs in laboratory.programs(cpus):
+        left = None if max_seconds is None else max(0.1, max_seconds - (time.monotonic() - started))
+        found = laboratory.explore(
+            model, programs, dropped=frozenset(dropped), max_seconds=left, max_executions=max_executions,
+            progress=progress,
+        )  # fmt: skip
+        exploration = found.exploration
+        report = Report(
+            scenario=laboratory.name, arch=laboratory.arch, model=model.value, cpus=cpus, dropped=tuple(dropped),
+            programs=" | ".join(", ".join(names) for names in programs), executions=exploration.executions,
+            steps=exploration.steps, outcomes=found.endings(), violations=found.violations(),
+            complete=exploration.complete, stopped_by=exploration.stopped_by, seconds=time.monotonic() - started,
+        )  # fmt: skip
+        if report.violations or not report.complete:
+            break
+    assert report is not None, "every scenario has a program"
+    return report
