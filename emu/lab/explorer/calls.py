@@ -9,7 +9,9 @@ from typing import Any
 from emu.lab.explorer.dispatcher import State, Wish
 from emu.lab.explorer.guest_code import Core, GuestCode, Run
 from emu.lab.explorer.requests import BETWEEN, PREEMPTIBLE
+from emu.structs import CONSTANTS
 
+_PENDING = CONSTANTS["TIF_PATCH_PENDING"]
 SITE = "site"
 """The location of the patched function's entry site; 0: off, 1: on."""
 
@@ -69,20 +71,21 @@ class Exit:
 
     Args:
         routine: ``klp_update_patch_state``, with its argument.
-        patch_state: address of the task's.
+        flags, patch_state: addresses of the task's.
     """
 
     routine: Core
+    flags: int
     patch_state: int
 
     def begin(self, state: State) -> Wish | None:
-        """Call the routine."""
+        """Look whether the task is asked to switch, as exit_to_user_mode and the idle loop do."""
         state.results = (*state.results, "no switch")
-        return Wish(core=self.routine, allows=BETWEEN)
+        return Wish(fetch=self.flags, data=True, allows=BETWEEN)
 
     def fetched(self, state: State, value: Any) -> Wish | None:
-        """Fetch nothing."""
-        raise AssertionError("a routine whose text nobody changes")
+        """Call the routine if it is."""
+        return Wish(core=self.routine) if value >> _PENDING & 1 else None
 
     def ran(self, state: State, run: Run) -> Wish | None:
         """Be done."""

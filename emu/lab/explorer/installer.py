@@ -49,6 +49,8 @@ class _State(NamedTuple):
     """How far it is inside the operation: which CPU's answer it waits for; of an atomic one, 1: it has read."""
     requests: int
     track: Track
+    sources: tuple[int, ...] = ()
+    """What it has stored so far to the word that others copy from."""
 
 
 class Installer:
@@ -64,6 +66,7 @@ class Installer:
         gates: (address) -> the word that has to be stored to before others store to the one at that address: they
             do that only when they see it set. A load before that can't give what they store: it would come
             after a store that comes after it, in every model, since what follows here waits for the load.
+        source: the word whose values others store, to the places that loads are answered for.
         initial: value of each location at first.
         syncs: whether a sync, by its entry's place in the trace, is one that fetchers wait for.
         dropped: steps that are left out by name.
@@ -74,12 +77,12 @@ class Installer:
         self, model: Model, replayed: Callable[[tuple[int, ...]], Trace], *, cpus: Iterable[int],
         relevant: frozenset[Hashable] | None, text: Callable[[Trace, int], TextStore | None],
         lines: Callable[[int, int], tuple[Hashable, ...]], syncs: Callable[[Trace, int], bool],
-        gates: Mapping[int, int], initial: Mapping[Hashable, Any], dropped: frozenset[str], places: Places,
+        gates: Mapping[int, int], source: int, initial: Mapping[Hashable, Any], dropped: frozenset[str], places: Places,
     ) -> None:  # fmt: skip
         self._model, self._replayed, self._cpus = model, replayed, tuple(cpus)
         self._relevant, self._text, self._lines, self._syncs = relevant, text, lines, syncs
         self._dropped, self._places = dropped, places
-        self._gates, self._initial = gates, initial
+        self._gates, self._source, self._initial = gates, source, initial
 
     def start(self) -> Step:
         """Return the first step."""
@@ -96,8 +99,11 @@ class Installer:
         operation, tag = entry.operation, self._tag(entry)
         kind = operation.kind
         gate = self._gates.get(operation.address)
-        if gate is not None and gate not in track.own and value != self._expected(state, operation.address):
-            return Step(events=track.events, state=state, dead=True)
+        if gate is not None and value != self._expected(state, operation.address):
+            early = gate not in track.own
+            strange = operation.address != gate and value not in (self._initial[self._source], *state.sources)
+            if early or strange:
+                return Step(events=track.events, state=state, dead=True)
         if kind is OpKind.LOAD:
             _, deps = track.read(operation.address, value, tag)
             track.branch(deps)  # livepatch looks at it and decides
@@ -151,12 +157,12 @@ class Installer:
     def _run(self, state: _State) -> Step:
         track = state.track
         trace = self._replayed(state.answers)
-        index, part, requests = state.index, state.part, state.requests
+        index, part, requests, sources = state.index, state.part, state.requests, state.sources
         while index < len(trace.entries):
             entry = trace.entries[index]
             operation = entry.operation
             kind, address = operation.kind, operation.address
-            here = _State(state.answers, index, part, requests, track)
+            here = _State(state.answers, index, part, requests, track, sources)
             if operation.what in self._dropped or (kind is OpKind.LOG and PRINTK in self._dropped):
                 index += 1
                 continue
@@ -168,6 +174,8 @@ class Installer:
                 if self._counts(address):
                     value = operation.value & (1 << 8 * operation.size) - 1
                     track.write(address, value, self._tag(entry))
+                    if address == self._source:
+                        sources = (*sources, value)
             elif kind in (OpKind.SET_BIT, OpKind.CLEAR_BIT, OpKind.ATOMIC_ADD):
                 if kind is OpKind.ATOMIC_ADD:
                     track.barrier("full")
@@ -205,7 +213,7 @@ class Installer:
                     track.write(request(requests), asks, self._tag(entry))
                     track.barrier("full")
                 if part < len(self._cpus):
-                    waiting = _State(state.answers, index, part, requests, track)
+                    waiting = _State(state.answers, index, part, requests, track, sources)
                     return self._want(waiting, ack(requests, self._cpus[part]))
                 part = 0
                 track.barrier("full")

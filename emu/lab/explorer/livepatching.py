@@ -19,7 +19,7 @@ from emu.lab.explorer.replay import Replay, Trace
 from emu.lab.explorer.scenarios import ORIGINAL, Livepatching
 from emu.lab.explorer.world import FUNCTION, PATCHES, World
 from emu.machine.operations import OpKind
-from emu.ordering.explore import explore
+from emu.lab.explorer.splitting import explore_split
 from emu.ordering.models import Model
 from emu.ordering.tree import Forest, Program
 from emu.structs import KLP_FUNC, KLP_OPS, PERCPU, TASK
@@ -298,7 +298,10 @@ class LivepatchLaboratory:
             return replacements.get(at, f"{at:#x}")
 
         call = Call(code=code, handler=handler, target=target, versions=self.scenario.versions, known=known)
-        leave = Exit(routine=routine, patch_state=task.struct + TASK.offset("patch_state"))
+        leave = Exit(
+            routine=routine, flags=task.struct + TASK.offset("flags"),
+            patch_state=task.struct + TASK.offset("patch_state"),
+        )  # fmt: skip
         return [{"call": call, "exit": leave}[name] for name in names]
 
     # --- together ------------------------------------------------------------------------------
@@ -325,6 +328,7 @@ class LivepatchLaboratory:
                 Installer(
                     model, lambda answers: self.replayed(answers, dropped), cpus=range(1, len(items) + 1),
                     relevant=relevant, text=self._text, lines=self._lines, syncs=self._syncs, gates=self._gates,
+                    source=self.world.address("klp_target_state"),
                     initial=self._initial(), dropped=dropped, places=places,
                 ),
                 *(
@@ -341,7 +345,7 @@ class LivepatchLaboratory:
             touched = {place for program in programs[1:] for place in program.touched}
             relevant = frozenset(touched | self.watched)
         whole: Sequence[Program] = programs
-        found = explore(
+        found = explore_split(
             whole, self._initial(), rules=RULES[model], max_seconds=max_seconds,
             max_executions=max_executions, progress=progress,
         )  # fmt: skip

@@ -155,7 +155,7 @@ class Replay:
         self._answers: list[int] = []
         self._heap, self._sizes = HEAP.base + HEAP.size // 2, dict[int, int]()
         self._text = TRAMPOLINES.base + TRAMPOLINES.size // 2
-        self._flavour, self._retry, self._line = "", False, ""
+        self._flavour, self._line = "", ""
         guest = Guest(
             world.port, self, allocate=self._allocate, release=lambda _address: None,
             grace_period=self._grace_period,
@@ -171,7 +171,7 @@ class Replay:
             guest, cast("Engine", _Still(self.memory)), world.tasks, percpu=world.percpu, unwind=lambda _task: [],
             tasklist=nullcontext,
         )  # fmt: skip
-        self.klp = Livepatch(guest, self.ftrace, kallsyms, modules, sched=sched, retry=self._note_retry)
+        self.klp = Livepatch(guest, self.ftrace, kallsyms, modules, sched=sched, retry=lambda _work: None)
 
     # --- driving -------------------------------------------------------------------------------
 
@@ -203,15 +203,6 @@ class Replay:
         """Go on if a transition is under way; if not, the replay ends here."""
         if self.klp.transition.patch is None:
             raise _StopError(End.DONE, "")
-
-    def work(self) -> None:
-        """Run the delayed work, if there is any: livepatch tries again to complete the transition."""
-        if self._retry:
-            self._retry = False
-            self.klp.transition.klp_transition_work()
-
-    def _note_retry(self, _work: Callable[[], None]) -> None:
-        self._retry = True
 
     def _grace_period(self, flavour: str) -> list[Condition]:
         self._flavour = flavour
