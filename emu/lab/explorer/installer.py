@@ -71,18 +71,19 @@ class Installer:
         syncs: whether a sync, by its entry's place in the trace, is one that fetchers wait for.
         dropped: steps that are left out by name.
         places: where events' tags are kept.
+        done: word that it sets at the end of all; 0: none.
     """
 
     def __init__(
         self, model: Model, replayed: Callable[[tuple[int, ...]], Trace], *, cpus: Iterable[int],
         relevant: frozenset[Hashable] | None, text: Callable[[Trace, int], TextStore | None],
         lines: Callable[[int, int], tuple[Hashable, ...]], syncs: Callable[[Trace, int], bool],
-        gates: Mapping[int, int], source: int, initial: Mapping[Hashable, Any], dropped: frozenset[str], places: Places,
+        gates: Mapping[int, int], source: int, initial: Mapping[Hashable, Any], dropped: frozenset[str], places: Places, done: int = 0,
     ) -> None:  # fmt: skip
         self._model, self._replayed, self._cpus = model, replayed, tuple(cpus)
         self._relevant, self._text, self._lines, self._syncs = relevant, text, lines, syncs
         self._dropped, self._places = dropped, places
-        self._gates, self._source, self._initial = gates, source, initial
+        self._gates, self._source, self._initial, self._done = gates, source, initial, done
 
     def start(self) -> Step:
         """Return the first step."""
@@ -220,6 +221,8 @@ class Installer:
                 if kind is OpKind.SYNC:
                     track.synchronise(self._tag(entry))
             index += 1
+        if self._done:
+            track.write(self._done, 1, self._places.tag("complete"))
         ended = Ended(trace.end, trace.note)
         return Step(events=track.events, state=state, completed=track.completed, final=ended)
 
