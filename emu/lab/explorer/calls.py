@@ -85,7 +85,8 @@ class Exit:
 
     def fetched(self, state: State, value: Any) -> Wish | None:
         """Call the routine if it is."""
-        return Wish(core=self.routine) if value >> _PENDING & 1 else None
+        off: frozenset[str] = frozenset()  # interrupts are off on this way out
+        return Wish(core=self.routine, allows=off, inside=off) if value >> _PENDING & 1 else None
 
     def ran(self, state: State, run: Run) -> Wish | None:
         """Be done."""

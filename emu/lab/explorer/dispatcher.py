@@ -39,14 +39,14 @@ class Wish(NamedTuple):
         fetch: location of the instruction to fetch; None: run code.
         core: where code begins to run.
         allows: requests that may be answered before its first event.
-        serialise: fetch anew from here on (an interrupt's return, x86's IRET).
+        inside: and before its later ones; none while interrupts are off.
         data: the location is read as data.
     """
 
     fetch: Hashable = None
     core: Core | None = None
     allows: frozenset[str] = ANYWHERE
-    serialise: bool = False
+    inside: frozenset[str] = ANYWHERE
     data: bool = False
 
 
@@ -55,7 +55,7 @@ class State:
 
     __slots__ = (
         "answered", "deps", "exclusive", "expected", "item", "kept", "last_read", "memory", "mode", "results", "run",
-        "track", "violation", "wish",
+        "track", "violation", "visits", "wish",
     )  # fmt: skip
 
     def __init__(self, model: Model) -> None:
@@ -71,6 +71,8 @@ class State:
         self.exclusive: tuple[int, Deps] = -1, NONE
         self.last_read = -1, 0
         """Index of the last shared read, and the instruction that made it."""
+        self.visits: dict[int, int] = {}
+        """How often each instruction of the item has loaded something shared; never changed in place."""
         self.results: tuple[str, ...] = ()
         self.violation = ""
         self.expected: int | None = None
@@ -116,12 +118,16 @@ class Dispatcher:
         name: (pc) -> where in the guest's code that is.
         location: (location) -> its name.
         warned: (pc) -> what a WARN there says.
+        possible: (location, value, stored to it itself) -> whether it can hold that.
+        repeats: how often an instruction of one item can load anew, one more than the stores that can make it.
     """
 
     def __init__(
         self, model: Model, cpu: int, code: GuestCode, items: Sequence[Item], *, expected: int | None, places: Places,
         name: Callable[[int], str], location: Callable[[Hashable], str], warned: Callable[[int], str],
+        possible: Callable[[int, int, bool], bool] = lambda _location, _value, _own: True, repeats: int = 1,
     ) -> None:  # fmt: skip
+        self._possible, self._repeats = possible, repeats
         self._model, self._cpu, self._code, self._items = model, cpu, code, tuple(items)
         self._expected, self._places, self._name = expected, places, name
         self._location, self._warned = location, warned
@@ -161,6 +167,11 @@ class Dispatcher:
             track.read(run.wanted[0], value, self._places.tag(self._name(run.pc)))
             new.violation = f"use after free: {self._name(run.pc)} reads {self._location(run.wanted[0])}"
             return self._over(new)
+        new.wish = wish._replace(allows=wish.inside)
+        new.visits = {**new.visits, run.pc: new.visits.get(run.pc, 0) + 1}
+        own = run.wanted[0] in track.own
+        if not self._possible(run.wanted[0], value, own) or new.visits[run.pc] > self._repeats:
+            return Step(events=track.events, state=new, dead=True)
         return self._ran(new, self._code.run(run.core, value))
 
     # --- items ---------------------------------------------------------------------------------
@@ -177,20 +188,16 @@ class Dispatcher:
             state.item, state.kept = state.item + 1, None
             return self._begin(state)
         state.wish = wish
-        if wish.serialise:
-            state.track.synchronise(self._places.tag("serialises"))
         if wish.core is None:
             return self._stand(state)
-        state.deps, state.memory = {}, {}
+        state.deps, state.memory, state.visits = {}, {}, {}
         return self._ran(state, self._code.run(wish.core))
 
     def _ran(self, state: State, run: Run) -> Step:
         self._apply(state, run.micros)
         state.run = run
         if run.wanted is not None:
-            step = self._stand(state)
-            state.wish = state.wish._replace(allows=ANYWHERE)
-            return step
+            return self._stand(state)
         if run.stop == "warn":
             state.violation = self._warned(run.pc)
         elif run.stop == "fault":
@@ -199,6 +206,9 @@ class Dispatcher:
 
     def _stand(self, state: State) -> Step:
         """Stand before an event: a request may be answered first."""
+        if not state.wish.allows:
+            state.mode = "event"
+            return self._wait(state)
         state.mode = "choice"
         return Step(events=state.track.events, state=state, ways=2, completed=state.track.completed)
 

@@ -34,15 +34,20 @@ INT3 = 0xCC
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """An instruction as one fetch gets it: on x86-64 a byte, on arm64 a word.
+    """Part of a site that one fetch gets: on arm64 a word, on x86-64 bytes.
+
+    An x86-64 CPU may fetch any byte of an instruction before or after the others. The bytes behind the
+    first two are stored by the same stores, so nothing new can happen to each of them alone: they are one.
 
     Args:
         address: of it.
+        size: bytes.
         old, new: what stands there before and after.
         part: which instruction of the site it belongs to.
     """
 
     address: int
+    size: int
     old: int
     new: int
     part: int
@@ -70,13 +75,9 @@ class Poking:
     wrong: Callable[[tuple[str, ...]], str] = field(default=lambda parts: "")
 
 
-def bytes_of(pieces: Sequence[Piece], size: int, *, new: bool, part: int | None = None) -> bytes:
+def bytes_of(pieces: Sequence[Piece], *, new: bool) -> bytes:
     """Return the bytes that pieces stand for."""
-    return b"".join(
-        (piece.new if new else piece.old).to_bytes(size, "little")
-        for piece in pieces
-        if part is None or piece.part == part
-    )
+    return b"".join((piece.new if new else piece.old).to_bytes(piece.size, "little") for piece in pieces)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +115,8 @@ class RunSite:
     def fetched(self, state: State, value: Any) -> Wish | None:
         """Fetch the next piece, or take the trap."""
         if self.handler is not None and value == INT3 and not state.kept:
-            return Wish(core=self.handler, serialise=False)
+            off: frozenset[str] = frozenset()  # a trap comes through an interrupt gate
+            return Wish(core=self.handler, allows=off, inside=off)
         state.kept = (*state.kept, value)
         return self._next(state)
 
@@ -194,7 +196,6 @@ class PokeLaboratory:
         self.world, self.poking = world, poking
         self._pristine = Replay(world)
         site = self._pristine.ftrace.sites.entry_site(world.address(FUNCTION)).ip
-        self._unit = 1 if world.port.text_is_coherent else 4
         self.pieces = poking.pieces(world, site)
         self._traces: dict[frozenset[str], Trace] = {}
         self.names = Names(world, ())
@@ -240,8 +241,8 @@ class PokeLaboratory:
         writes: list[tuple[Hashable, Any]] = []
         for piece in self.pieces:
             offset = piece.address - operation.address
-            if 0 <= offset < len(operation.data):
-                value = int.from_bytes(operation.data[offset : offset + self._unit], "little")
+            if 0 <= offset and offset + piece.size <= len(operation.data):
+                value = int.from_bytes(operation.data[offset : offset + piece.size], "little")
                 writes.append((f"text {piece.address:#x}", value))
         return TextStore(writes=tuple(writes)) if writes else None
 
@@ -268,6 +269,17 @@ class PokeLaboratory:
     def _shared(self, address: int, size: int) -> tuple[int, int] | None:
         return (address, size) if self._words.get(address) == size else None
 
+    def _possible(self, cpus: int, dropped: frozenset[str]) -> Callable[[int, int, bool], bool]:
+        """The count of a poke's users is at most one for the poke and one per CPU that is inside."""
+        shield = self.world.port.tracing.shield
+        count = self.world.address(shield) if shield else 0
+        less = {(1 << 64) - 1} if "bp_desc refs" in dropped else set()
+
+        def possible(location: int, value: int, own: bool) -> bool:
+            return location != count or value <= cpus + own or value in less
+
+        return possible
+
     def _item(self, code: GuestCode, cpu: int) -> RunSite:
         world, port = self.world, self.world.port
         handler = None
@@ -275,8 +287,8 @@ class PokeLaboratory:
         stack = task.kernel_stack[1] - _FRAME
         regs = stack + 0x100
         first = self.pieces[0].address
-        size = sum(self._unit for _ in self.pieces)
-        new = bytes_of(self.pieces, self._unit, new=True)
+        new = bytes_of(self.pieces, new=True)
+        size = len(new)
         ip = 0
         if port.tracing.shield:
             memory: dict[int, int] = {}
@@ -321,6 +333,7 @@ class PokeLaboratory:
             Dispatcher(
                 model, cpu, code, [{"site": self._item(code, cpu), "done": LookDone()}[name] for name in names],
                 expected=None, places=places, name=self.code_name, location=self.location_name, warned=self.code_name,
+                possible=self._possible(len(items), dropped), repeats=1 + 2 * max(1, len(items)),
             )
             for cpu, names in enumerate(items, 1)
         ]  # fmt: skip
@@ -344,9 +357,8 @@ class PokeLaboratory:
             return "poke complete"
         for piece in self.pieces:
             if location == f"text {piece.address:#x}":
-                first = self.pieces[0].address
-                what = "byte" if self._unit == 1 else "word"
-                return f"{what} {(piece.address - first) // self._unit} of the site"
+                offset = piece.address - self.pieces[0].address
+                return f"site+{offset}" if piece.size == 1 else f"site+{offset}..{offset + piece.size - 1}"
         return self.names.location(location)
 
     def value_name(self, location: Hashable, value: Hashable) -> str:
@@ -354,7 +366,7 @@ class PokeLaboratory:
         if isinstance(location, str) and location.startswith("text") and isinstance(value, int):
             piece = next(p for p in self.pieces if location == f"text {p.address:#x}")
             told = {piece.old: "old", piece.new: "new", INT3: "int3"}.get(value, "")
-            return f"{value:#04x} ({told})" if self._unit == 1 else f"{value:#010x} ({told})"
+            return f"{value:#0{2 * piece.size + 2}x} ({told})" if told else f"{value:#x}"
         return self.names.value(location, value)
 
 
@@ -363,27 +375,31 @@ class PokeLaboratory:
 
 def _site(world: World, site: int, *, on: bool) -> tuple[Piece, ...]:
     port = world.port
-    unit = 1 if port.text_is_coherent else 4
     call = port.encode_call(site, world.address("ftrace_caller"))
     old, new = (port.site.nop, call) if on else (call, port.site.nop)
-    return _pieces(site, old, new, unit)
+    return pieces_of(site, old, new, (1, 1, 3) if port.text_is_coherent else (4,))
 
 
-def _pieces(at: int, old: bytes, new: bytes, unit: int, parts: Mapping[int, int] = MappingProxyType({})) -> tuple[Piece, ...]:
-    """Return the pieces of a site; ``parts`` gives the instruction of each piece, else all are one."""
-    return tuple(
-        Piece(
-            address=at + offset, old=int.from_bytes(old[offset : offset + unit], "little"),
-            new=int.from_bytes(new[offset : offset + unit], "little"), part=parts.get(offset, 0),
-        )
-        for offset in range(0, len(old), unit)
-    )  # fmt: skip
+def pieces_of(at: int, old: bytes, new: bytes, sizes: Sequence[int], parts: Sequence[int] = ()) -> tuple[Piece, ...]:
+    """Return the pieces of a site.
+
+    Args:
+        at: its address.
+        old, new: its bytes before and after.
+        sizes: of the pieces.
+        parts: the instruction that each is part of; all of one if not given.
+    """
+    found, offset = [], 0
+    for number, size in enumerate(sizes):
+        before, after = (int.from_bytes(data[offset : offset + size], "little") for data in (old, new))
+        part = parts[number] if parts else 0
+        found.append(Piece(address=at + offset, size=size, old=before, new=after, part=part))
+        offset += size
+    return tuple(found)
 
 
 def _poke(replay: Replay, pieces: Sequence[Piece]) -> None:
-    size = 1 if replay.world.port.text_is_coherent else 4
-    poke = TextPoke(replay.guest, replay.ftrace.kallsyms)
-    poke.poke(pieces[0].address, bytes_of(pieces, size, new=True))
+    TextPoke(replay.guest, replay.ftrace.kallsyms).poke(pieces[0].address, bytes_of(pieces, new=True))
 
 
 POKING: Mapping[str, Poking] = MappingProxyType({
