@@ -9,14 +9,16 @@ import click
 
 from emu.cli.exits import DONE
 
-KINDS = ("images", "scenarios", "incidents", "defects", "ports", "flavours", "cpu-models")
+KINDS = (
+    "images", "scenarios", "explorations", "incidents", "defects", "ports", "flavours", "cpu-models",
+)  # fmt: skip
 
 
 @click.command(name="list")
 @click.argument("kind", required=False, type=click.Choice(KINDS))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(kind: str | None, as_json: bool) -> int:
-    """List images, scenarios, incidents, defects, ports, flavours or CPU models; all of them by default."""
+    """List images, scenarios, explorations, incidents, defects, ports, flavours, CPU models; or all."""
     found = {name: _entries(name) for name in (KINDS if kind is None else (kind,))}
     if as_json:
         print(json.dumps(found, indent=2))
@@ -37,6 +39,8 @@ def _entries(kind: str) -> Mapping[str, str | Mapping[str, object]]:
     from emu.arch import PORTS
     from emu.build.manifest import image_names, load_manifest
     from emu.lab.defects import DEFECTS
+    from emu.lab.explorer.catalogue import descriptions
+    from emu.lab.explorer.incidents import INCIDENTS
     from emu.lab.incidents import incident_names, load_incident
     from emu.lab.scenario import load_scenario, scenario_names
     from emu.livepatch import FLAVOURS
@@ -48,6 +52,8 @@ def _entries(kind: str) -> Mapping[str, str | Mapping[str, object]]:
             return {name: flavour.description for name, flavour in FLAVOURS.items()}
         case "scenarios":
             return {name: load_scenario(name).description for name in scenario_names()}
+        case "explorations":
+            return descriptions()
         case "defects":
             return {name: defect.what for name, defect in sorted(DEFECTS.items())}
         case "cpu-models":
@@ -64,6 +70,16 @@ def _entries(kind: str) -> Mapping[str, str | Mapping[str, object]]:
             "commit": incident.commit,
             "defect": incident.defect,
             "ports": [*(incident.ports or sorted(PORTS))],
+            "verb": "run",
         }
         for incident in incidents
+    } | {
+        incident.name: {
+            "description": f"{incident.description}; explore it",
+            "commit": incident.commit,
+            "defect": ", ".join(incident.dropped),
+            "ports": [*incident.ports],
+            "verb": "explore",
+        }
+        for incident in INCIDENTS.values()
     }

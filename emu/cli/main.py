@@ -19,7 +19,8 @@ _VERBS = {
     "cycles": "Predict the cycles of a piece of code, and measure them on this CPU.",
     "disasm": "Show annotated code of an image, or of a run with what is patched in it.",
     "doctor": "Check this installation: versions, compiled code, optional parts.",
-    "list": "List images, scenarios, incidents, defects, ports, flavours, CPU models.",
+    "explore": "Explore every outcome of a patching scenario that the hardware allows.",
+    "list": "List images, scenarios, explorations, incidents, defects, ports, CPU models ...",
     "litmus": "Print every outcome that a memory model allows litmus tests.",
     "run": "Run a scenario and say which version of each function ran, and what it cost.",
 }

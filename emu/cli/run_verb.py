@@ -77,12 +77,14 @@ def command(
 
     Options replace what the scenario says; their defaults are for what it does not say.
     """
+    from emu.lab.explorer.incidents import refuse_to_run
     from emu.lab.incidents import FIXED, fixed, load_named
 
     options = {
         "arch": arch, "cpus": cpus, "calls": calls, "seed": seed, "mode": mode, "schedule": schedule,
         "fetch": fetch, "ordering": ordering, "timing": timing, "flavour": flavour,
     }  # fmt: skip
+    refuse_to_run(scenario)
     loaded = load_named(scenario)
     if is_fixed and not scenario.endswith(f"/{FIXED}"):
         loaded = fixed(loaded)

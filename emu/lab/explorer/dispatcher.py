@@ -13,7 +13,7 @@ from emu.lab.explorer.guest_code import Core, GuestCode, Micro, Run
 from emu.lab.explorer.installer import POISON
 from emu.lab.explorer.orders import Track
 from emu.lab.explorer.places import Places
-from emu.lab.explorer.requests import ANYWHERE, BETWEEN, SYNC, ack, request
+from emu.lab.explorer.requests import ANYWHERE, BETWEEN, STOP_MACHINE, SYNC, ack, request
 from emu.ordering.columns import READ
 from emu.ordering.local_arm64 import NONE, Deps
 from emu.ordering.models import Model
@@ -244,8 +244,11 @@ class Dispatcher:
         if value == 0 or value not in state.wish.allows:
             return Step(events=track.events, state=state, dead=True)
         state.answered += 1
-        tag = self._places.tag("takes the sync" if value == SYNC else "passes a quiescent state")
-        if value == SYNC:  # an interrupt: what it brings is seen after it, what came before is seen before its end
+        interrupt = value in (SYNC, STOP_MACHINE)
+        tag = self._places.tag("takes the sync" if interrupt else "passes a quiescent state")
+        if (
+            interrupt
+        ):  # an interrupt: what it brings is seen after it, what came before is seen before its end
             _, deps = track.read(request(state.answered), value, tag, acquire=True)
             track.branch(deps)
             track.synchronise(tag)
@@ -256,7 +259,11 @@ class Dispatcher:
             track.barrier("full")
             track.write(ack(state.answered, self._cpu), 1, tag)
             track.barrier("full")
-        return self._over(state) if last else self._stand(state)
+        if last:
+            return self._over(state)
+        if value == STOP_MACHINE:
+            return self._wait(state)  # for the next request
+        return self._stand(state)
 
     # --- code ----------------------------------------------------------------------------------
 
@@ -316,6 +323,12 @@ class Dispatcher:
             track.write(location, micro.value, tag, locked=True, atomic_read=read)
         else:
             track.write(
-                location, micro.value, tag, address=address, data=data, release="release" in micro.how, own_read=read
+                location,
+                micro.value,
+                tag,
+                address=address,
+                data=data,
+                release="release" in micro.how,
+                own_read=read,
             )
         self._items[state.item].stored(state, location, micro.value)

@@ -241,7 +241,8 @@ class GuestCode:
                 Micro("read", pc, writes=flow.writes, addresses=flow.addresses, location=p, value=v, how=how)
                 for p, v in reads
             ] + [
-                Micro("load", pc, writes=flow.writes, addresses=flow.addresses, location=place) for place in loads
+                Micro("load", pc, writes=flow.writes, addresses=flow.addresses, location=place)
+                for place in loads
             ]
         if name in _STORES:
             how = "release" if name in ("stlr", "stlrb", "stlxr") else ""

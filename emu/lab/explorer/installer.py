@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from emu.lab.explorer.orders import Track
 from emu.lab.explorer.places import Places
 from emu.lab.explorer.replay import End, Entry, Trace
-from emu.lab.explorer.requests import QUIESCENT, SYNC, TASKS, ack, request
+from emu.lab.explorer.requests import QUIESCENT, STOP_MACHINE, SYNC, TASKS, ack, request
 from emu.machine.operations import Barrier, OpKind
 from emu.ordering.columns import READ
 from emu.ordering.models import Model
@@ -125,7 +125,9 @@ class Installer:
             track.barrier("full")
             return self._run(state._replace(index=state.index + 1, part=0, track=track))
         assert isinstance(value, int), "flags and counts are numbers"
-        read, deps = track.read(operation.address, value, tag, locked=True, unused=kind is not OpKind.ATOMIC_ADD)
+        read, deps = track.read(
+            operation.address, value, tag, locked=True, unused=kind is not OpKind.ATOMIC_ADD
+        )
         if kind is OpKind.ATOMIC_ADD:
             new = (value + operation.value) & (1 << 8 * operation.size) - 1
         elif kind is OpKind.SET_BIT:
@@ -210,7 +212,10 @@ class Installer:
                 if part == 0:
                     requests += 1
                     track.barrier("full")
-                    asks = SYNC if kind is OpKind.SYNC else TASKS if entry.flavour == "tasks" else QUIESCENT
+                    if kind is OpKind.SYNC:
+                        asks = STOP_MACHINE if operation.what == STOP_MACHINE else SYNC
+                    else:
+                        asks = TASKS if entry.flavour == "tasks" else QUIESCENT
                     track.write(request(requests), asks, self._tag(entry))
                     track.barrier("full")
                 if part < len(self._cpus):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from emu.lab.explorer.dispatcher import Finished
@@ -23,14 +23,14 @@ class Found:
         exploration: that.
         places: of its events.
         name, value: of locations and what they hold.
-        initial: value of a location at first.
+        ending: (last values of observed locations) -> what is wrong with them, "" if nothing is.
     """
 
     exploration: Exploration
     places: Places
     name: Callable[[Hashable], str]
     value: Callable[[Hashable, Hashable], str]
-    initial: Callable[[Hashable], Hashable]
+    ending: Callable[[Mapping[Hashable, Any]], str] = field(default=lambda _memory: "")
 
     def endings(self) -> tuple[Ending, ...]:
         """Return all outcomes, the most frequent first."""
@@ -45,7 +45,7 @@ class Found:
         """Return what must not be, one per kind, the shortest execution of each."""
         kinds: dict[str, list[Outcome]] = {}
         for outcome in self.exploration.outcomes:
-            what = _wrong(outcome.finals)
+            what = _wrong(outcome.finals) or self.ending(outcome.memory)
             if what:
                 kinds.setdefault(what, []).append(outcome)
         shortest = {what: min(found, key=_length) for what, found in kinds.items()}
@@ -54,9 +54,7 @@ class Found:
             Violation(
                 what=what,
                 executions=sum(outcome.executions for outcome in kinds[what]),
-                schedule=tuple(
-                    timeline(shortest[what].witness, self.places, self.name, self.value, self.initial)
-                ),
+                schedule=tuple(timeline(shortest[what].witness, self.places, self.name, self.value)),
             )
             for what in ordered
         )

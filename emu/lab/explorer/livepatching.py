@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -22,18 +22,18 @@ from emu.machine.operations import OpKind
 from emu.lab.explorer.splitting import explore_split
 from emu.ordering.models import Model
 from emu.ordering.tree import Forest, Program
-from emu.structs import KLP_FUNC, KLP_OPS, PERCPU, TASK
+from emu.structs import CONSTANTS, KLP_FUNC, KLP_OPS, PERCPU, TASK
 
 _ENDS = KERNEL_TEXT.end - 16
 """Where routines of a dispatching CPU return to: nothing is there."""
 _FRAME = 0x800
 """Bytes of a task's kernel stack that are in use when it enters the handler. # assumed: any number does"""
-_ORDERING = ("smp_", "rcu_assign_pointer")
+_ORDERING = ("smp_wmb klp", "smp_wmb __klp", "rcu_assign_pointer")
 _ORDERED_STORES = ("klp_target_state", "klp_func->transition", "task_struct->patch_state")
 _WARNS = {
     "__warn_klp_empty_stack": "the func_stack is empty",
     "__warn_klp_idle_state": "the function is in transition and the task has no state",
-    "__warn_klp_no_recursion_bit": "no recursion bit is left",
+    "__warn_klp_no_recursion_bit": "there is no recursion bit left",
 }
 BARRIERS = ("smp_rmb 1", "smp_rmb 2", "klp_update_patch_state dmb")
 """Barriers of the guest's own code that can be left out, by name."""
@@ -75,7 +75,9 @@ class LivepatchLaboratory:
     def watched(self) -> frozenset[int]:
         """Addresses that dispatching CPUs store to and the patching CPU loads."""
         return frozenset(
-            task.struct + TASK.offset(member) for task in self.world.users for member in ("patch_state", "flags")
+            task.struct + TASK.offset(member)
+            for task in self.world.users
+            for member in ("patch_state", "flags")
         )
 
     @cached_property
@@ -125,8 +127,6 @@ class LivepatchLaboratory:
                     sizes[operation.address] = operation.size or 8
         for address in self.watched:
             sizes[address] = 8
-        for task in self.world.users:  # of the driver, a dispatching CPU's task has nothing else
-            assert task.cpu > 0, "CPU0 patches"
         freed = [
             (entry.operation.address, entry.size)
             for entry in self._whole.entries
@@ -153,7 +153,8 @@ class LivepatchLaboratory:
         if ops is None:
             return []
         return [
-            node - KLP_FUNC.offset("stack_node.next") for node in replay.guest.list_nodes(ops.at("func_stack.next"))
+            node - KLP_FUNC.offset("stack_node.next")
+            for node in replay.guest.list_nodes(ops.at("func_stack.next"))
         ]
 
     def _shared(self, address: int, size: int) -> tuple[int, int] | None:
@@ -215,7 +216,10 @@ class LivepatchLaboratory:
         """Addresses of the barriers in the guest's code that have names; x86-64 has none."""
         code = self._code(frozenset())
         found = {}
-        for routine, names in (("klp_ftrace_handler", BARRIERS[:2]), ("klp_update_patch_state", BARRIERS[2:])):
+        for routine, names in (
+            ("klp_ftrace_handler", BARRIERS[:2]),
+            ("klp_update_patch_state", BARRIERS[2:]),
+        ):
             start = self.world.address(routine)
             size = self.world.image.symbols[routine].size
             at, here = start, []
@@ -230,16 +234,17 @@ class LivepatchLaboratory:
     def steps(self) -> list[str]:
         """Return what can be left out: barriers, syncs, grace periods, cache maintenance, ordered stores."""
         found = dict.fromkeys(BARRIERS[:2])
-        for number, entry in enumerate(self._whole.entries):
-            operation = entry.operation
-            kind = operation.kind
-            if (
-                (kind is OpKind.BARRIER and operation.what.startswith(_ORDERING))
-                or kind is OpKind.WAIT
-                or (kind is OpKind.SYNC and self._syncs(self._whole, number))
-                or (kind is OpKind.STORE and operation.what in _ORDERED_STORES)
-            ):
-                found[operation.what] = None
+        for trace in (self.replayed(()), self._whole):
+            for number, entry in enumerate(trace.entries):
+                operation = entry.operation
+                kind = operation.kind
+                if (
+                    (kind is OpKind.BARRIER and operation.what.startswith(_ORDERING))
+                    or kind is OpKind.WAIT
+                    or (kind is OpKind.SYNC and self._syncs(trace, number))
+                    or (kind is OpKind.STORE and operation.what in _ORDERED_STORES)
+                ):
+                    found[operation.what] = None
         return [*found, *BARRIERS[2:], PRINTK]
 
     def _code(self, dropped: frozenset[int]) -> GuestCode:
@@ -248,7 +253,13 @@ class LivepatchLaboratory:
             symbol.address: name for name, symbol in world.image.symbols.items() if name.startswith("__warn_")
         }
         return GuestCode(
-            world.port, world.memory, self._pristine.memory.read, shared=self._shared, ends=_ENDS, warns=frozenset(warns), dropped=dropped
+            world.port,
+            world.memory,
+            self._pristine.memory.read,
+            shared=self._shared,
+            ends=_ENDS,
+            warns=frozenset(warns),
+            dropped=dropped,
         )
 
     def _core(self, code: GuestCode, cpu: int, routine: str, args: Sequence[int], frame: int = 0) -> Core:
@@ -346,25 +357,41 @@ class LivepatchLaboratory:
             relevant = frozenset(touched | self.watched)
         whole: Sequence[Program] = programs
         found = explore_split(
-            whole, self._initial(), rules=RULES[model], max_seconds=max_seconds,
+            whole, self._initial(), rules=RULES[model], observed=self._observed, max_seconds=max_seconds,
             max_executions=max_executions, progress=progress,
         )  # fmt: skip
-        initial = self._initial()
         return Found(
             exploration=found, places=places, name=self.names.location, value=self.names.value,
-            initial=lambda location: initial.get(location, 0),
+            ending=self._ending,
         )  # fmt: skip
+
+    @cached_property
+    def _observed(self) -> tuple[int, ...]:
+        return (self.world.address("klp_target_state"), *sorted(self.watched))
+
+    def _ending(self, memory: Mapping[Hashable, Any]) -> str:
+        """Return what is wrong with how words are left: a task that took the flag but not the target."""
+        target = memory[self._observed[0]]
+        for task in self.world.users:
+            flags = memory[task.struct + TASK.offset("flags")]
+            state = memory[task.struct + TASK.offset("patch_state")]
+            if state != target and not flags >> CONSTANTS["TIF_PATCH_PENDING"] & 1:
+                return f"{task.comm} has taken the flag but copied an older target: it is not asked again"
+        return ""
 
     def _initial(self) -> dict[Hashable, Any]:
         memory = self._pristine.memory
         initial: dict[Hashable, Any] = {at: memory.load(at, size) for at, size in self._stored.items()}
         size = self.world.port.site.poke_size
-        initial[SITE] = int(self.world.port.call_target(self._site, memory.read(self._site, size)) is not None)
+        initial[SITE] = int(
+            self.world.port.call_target(self._site, memory.read(self._site, size)) is not None
+        )
         return initial
 
     def _warned(self, pc: int) -> str:
         """Return what a WARN in the handler says."""
-        return f"WARN in the handler: {_WARNS.get(self.code_name(pc).partition('+')[0], self.code_name(pc))}"
+        names = [name for name, symbol in self.world.image.symbols.items() if symbol.address == pc]
+        return f"WARN in the handler: {next((_WARNS[name] for name in names if name in _WARNS), self.code_name(pc))}"
 
     def code_name(self, pc: int) -> str:
         """Return where in the guest's code an address is."""

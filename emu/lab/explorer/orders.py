@@ -67,7 +67,9 @@ class Track:
         """How the fetch of an instruction counts: under sequential consistency it is a read."""
         return READ if self.model is Model.SC else FETCH
 
-    def _add(self, kind: int, location: Hashable, value: Any, placed: Any, tag: int, partner: int = -1) -> int:
+    def _add(
+        self, kind: int, location: Hashable, value: Any, placed: Any, tag: int, partner: int = -1
+    ) -> int:
         self.events.append(
             Event(kind, location, value, placed.local, placed.synced, partner=partner, tag=tag)
         )

@@ -136,7 +136,7 @@ class RunSite:
 
     def _done(self, state: State) -> Wish | None:
         parts = []
-        for part in sorted({piece.part for piece in self.pieces}):
+        for part in sorted({piece.part for piece in self.pieces if piece.old != piece.new}):
             mine = [(p, v) for p, v in zip(self.pieces, state.kept, strict=True) if p.part == part]
             if all(value == piece.old for piece, value in mine):
                 parts.append("old")
@@ -232,7 +232,9 @@ class PokeLaboratory:
             OpKind.ATOMIC_ADD,
         )  # fmt: skip
         found = dict.fromkeys(
-            entry.operation.what for entry in self._trace(frozenset()).entries if entry.operation.kind in kinds
+            entry.operation.what
+            for entry in self._trace(frozenset()).entries
+            if entry.operation.kind in kinds
         )
         return [name for name in found if name not in ("unlock text_mutex", "bl", "first byte")]
 
@@ -247,7 +249,9 @@ class PokeLaboratory:
         return TextStore(writes=tuple(writes)) if writes else None
 
     def _lines(self, address: int, size: int) -> tuple[Hashable, ...]:
-        return tuple(f"text {piece.address:#x}" for piece in self.pieces if address <= piece.address < address + size)
+        return tuple(
+            f"text {piece.address:#x}" for piece in self.pieces if address <= piece.address < address + size
+        )
 
     @cached_property
     def _words(self) -> dict[int, int]:
@@ -293,7 +297,11 @@ class PokeLaboratory:
         if port.tracing.shield:
             memory: dict[int, int] = {}
             ip = regs + port.pt_regs.offset("ip")
-            for address, value in ((ip, first + 1), (regs + port.pt_regs.offset("sp"), stack), (stack, _ENDS)):
+            for address, value in (
+                (ip, first + 1),
+                (regs + port.pt_regs.offset("sp"), stack),
+                (stack, _ENDS),
+            ):
                 memory.update({address + i: value >> 8 * i & 0xFF for i in range(8)})
             registers = {
                 port.registers.args[0]: regs, port.registers.sp: stack,
@@ -309,7 +317,9 @@ class PokeLaboratory:
             at = code.private(core, ip)
             return "new" if at == (called if called is not None else first + size) else "old"
 
-        return RunSite(pieces=self.pieces, code=code, handler=handler, resumed=resumed, wrong=self.poking.wrong)
+        return RunSite(
+            pieces=self.pieces, code=code, handler=handler, resumed=resumed, wrong=self.poking.wrong
+        )
 
     def explore(
         self, model: Model, items: Sequence[Sequence[str]], *, dropped: frozenset[str] = frozenset(),
@@ -320,7 +330,12 @@ class PokeLaboratory:
         world, places = self.world, Places()
         places.tag("iret")
         code = GuestCode(
-            world.port, world.memory, self._pristine.memory.read, shared=self._shared, ends=_ENDS, warns=frozenset()
+            world.port,
+            world.memory,
+            self._pristine.memory.read,
+            shared=self._shared,
+            ends=_ENDS,
+            warns=frozenset(),
         )
         initial = self._initial()
         trace = self._trace(dropped)
@@ -342,8 +357,7 @@ class PokeLaboratory:
             max_executions=max_executions, progress=progress,
         )  # fmt: skip
         return Found(
-            exploration=found, places=places, name=self.location_name, value=self.value_name,
-            initial=lambda location: initial.get(location, 0),
+            exploration=found, places=places, name=self.location_name, value=self.value_name
         )  # fmt: skip
 
     def code_name(self, pc: int) -> str:
@@ -380,7 +394,9 @@ def _site(world: World, site: int, *, on: bool) -> tuple[Piece, ...]:
     return pieces_of(site, old, new, (1, 1, 3) if port.text_is_coherent else (4,))
 
 
-def pieces_of(at: int, old: bytes, new: bytes, sizes: Sequence[int], parts: Sequence[int] = ()) -> tuple[Piece, ...]:
+def pieces_of(
+    at: int, old: bytes, new: bytes, sizes: Sequence[int], parts: Sequence[int] = ()
+) -> tuple[Piece, ...]:
     """Return the pieces of a site.
 
     Args:
@@ -398,7 +414,8 @@ def pieces_of(at: int, old: bytes, new: bytes, sizes: Sequence[int], parts: Sequ
     return tuple(found)
 
 
-def _poke(replay: Replay, pieces: Sequence[Piece]) -> None:
+def poke_site(replay: Replay, pieces: Sequence[Piece]) -> None:
+    """Rewrite a site by the port's own protocol."""
     TextPoke(replay.guest, replay.ftrace.kallsyms).poke(pieces[0].address, bytes_of(pieces, new=True))
 
 
@@ -407,11 +424,11 @@ POKING: Mapping[str, Poking] = MappingProxyType({
     for poking in (
         Poking(
             name="poke-on", description="a site is switched on while it is run",
-            pieces=lambda world, site: _site(world, site, on=True), body=_poke,
+            pieces=lambda world, site: _site(world, site, on=True), body=poke_site,
         ),
         Poking(
             name="poke-off", description="a site is switched off while it is run",
-            pieces=lambda world, site: _site(world, site, on=False), body=_poke,
+            pieces=lambda world, site: _site(world, site, on=False), body=poke_site,
         ),
     )
 })  # fmt: skip

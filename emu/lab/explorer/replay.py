@@ -244,7 +244,9 @@ class Replay:
             raise _StopError(End.WARN, self._line)
         size = self._sizes.get(operation.address, 0) if operation.kind is OpKind.FREE else 0
         self._entries.append(
-            Entry(operation=operation, answer=answer, asked=asked, flavour=self._flavour, size=size, place=place)
+            Entry(
+                operation=operation, answer=answer, asked=asked, flavour=self._flavour, size=size, place=place
+            )
         )
         return answer
 

@@ -11,16 +11,18 @@ from collections.abc import Hashable
 
 SYNC = "sync"
 """Take an interrupt: fetch instructions anew."""
+STOP_MACHINE = "stop_machine"
+"""The same, and then wait, with interrupts off, until the next request: nothing else happens meanwhile."""
 QUIESCENT = "rcu"
 """Pass a point without preemption disabled: nobody is inside a handler."""
 TASKS = "tasks"
 """Pass a point where the task switches voluntarily: nobody is inside a trampoline either."""
 
-ANYWHERE = frozenset({SYNC})
+ANYWHERE = frozenset({SYNC, STOP_MACHINE})
 """What can be answered inside a handler."""
-PREEMPTIBLE = frozenset({SYNC, QUIESCENT})
+PREEMPTIBLE = ANYWHERE | {QUIESCENT}
 """Inside a trampoline."""
-BETWEEN = frozenset({SYNC, QUIESCENT, TASKS})
+BETWEEN = PREEMPTIBLE | {TASKS}
 """Between two calls."""
 
 

@@ -50,7 +50,8 @@ class _Path(NamedTuple):
 
 
 def explore_split(
-    programs: Sequence[Program], initial: Mapping[Hashable, Any], *, rules: int, max_seconds: float | None = None,
+    programs: Sequence[Program], initial: Mapping[Hashable, Any], *, rules: int,
+    observed: Sequence[Hashable] = (), max_seconds: float | None = None,
     max_executions: int | None = None, progress: Callable[[int, int], None] | None = None,
 ) -> Exploration:  # fmt: skip
     """Return what `emu.ordering.explore.explore` does; the first program is split by its paths.
@@ -59,6 +60,7 @@ def explore_split(
         programs: one per CPU.
         initial: value of each location that is not 0 at first.
         rules: of the model.
+        observed: locations whose last value tells outcomes apart.
         max_seconds, max_executions: budgets.
         progress: is called with decisions and executions so far.
     """
@@ -85,8 +87,8 @@ def explore_split(
         seconds = None if max_seconds is None else max(0.05, max_seconds - (time.monotonic() - started))
         limit = None if max_executions is None else max_executions - executions
         found = explore(
-            [_Fixed(root) for root in roots], initial, rules=rules, max_seconds=seconds, max_executions=limit,
-            progress=_further(progress, steps, executions),
+            [_Fixed(root) for root in roots], initial, rules=rules, observed=observed, max_seconds=seconds,
+            max_executions=limit, progress=_further(progress, steps, executions),
         )  # fmt: skip
         outcomes += found.outcomes
         executions += found.executions
@@ -96,7 +98,9 @@ def explore_split(
                 outcomes=tuple(outcomes), executions=executions, complete=False, steps=steps,
                 stopped_by=found.stopped_by,
             )  # fmt: skip
-    return Exploration(outcomes=tuple(outcomes), executions=executions, complete=True, steps=steps, stopped_by="")
+    return Exploration(
+        outcomes=tuple(outcomes), executions=executions, complete=True, steps=steps, stopped_by=""
+    )
 
 
 def _further(

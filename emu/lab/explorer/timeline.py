@@ -31,7 +31,7 @@ class Line:
 
 def timeline(
     witness: Sequence[Read], places: Places, name: Callable[[Hashable], str],
-    value: Callable[[Hashable, Hashable], str], initial: Callable[[Hashable], Hashable],
+    value: Callable[[Hashable, Hashable], str],
 ) -> list[Line]:  # fmt: skip
     """Return the events that a counterexample consists of, CPU after CPU.
 
@@ -41,19 +41,18 @@ def timeline(
         witness: one execution.
         places: of its events.
         name, value: of locations and what they hold.
-        initial: value of a location at first.
     """
     touched = {read.event.location for read in witness if read.cpu > 0 and read.event.kind & (READ | FETCH)}
     lines = []
     for number, one in sorted(enumerate(witness), key=lambda item: (item[1].cpu, item[0])):
         event = one.event
         at, _, step = places.text(event.tag).partition("|")
-        if event.kind & (READ | FETCH) and event.location in touched | {event.location}:
-            if at in ("idles",) or (one.cpu == 0 and event.location not in touched):
+        if event.kind & (READ | FETCH):
+            if at == "idles" or (one.cpu == 0 and event.location not in touched):
                 continue
             verb = "fetches" if event.kind == FETCH else "reads"
             text = f"{verb} {name(event.location)} = {value(event.location, event.value)}"
-            text += _source(witness, number, places, value, initial)
+            text += _source(witness, number, places, value)
         elif event.kind == WRITE:
             if one.cpu == 0 and event.location not in touched:
                 continue
@@ -71,13 +70,11 @@ def timeline(
 
 
 def _source(
-    witness: Sequence[Read], number: int, places: Places, value: Callable[[Hashable, Hashable], str],
-    initial: Callable[[Hashable], Hashable],
-) -> str:  # fmt: skip
+    witness: Sequence[Read], number: int, places: Places, value: Callable[[Hashable, Hashable], str]
+) -> str:
     """Return which store a load saw, and which one it came too early for."""
     one = witness[number]
     location = one.event.location
-    del initial
     if one.reads_from < 0:
         rank, source = 0, ", as it was at first"
     else:
@@ -85,7 +82,9 @@ def _source(
         rank = write.rank
         whose = "its own store" if write.cpu == one.cpu else f"CPU{write.cpu}'s store"
         source = f", from {whose} at {_where(places, write)}"
-    later = [w for w in witness if w.event.kind == WRITE and w.event.location == location and w.rank == rank + 1]
+    later = [
+        w for w in witness if w.event.kind == WRITE and w.event.location == location and w.rank == rank + 1
+    ]
     if later and later[0].cpu != one.cpu:
         missed = later[0]
         source += (
