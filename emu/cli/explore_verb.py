@@ -137,9 +137,9 @@ def _text(scenario: str, report: Report) -> str:
     if report.dropped:
         lines.append(f"left out: {', '.join(report.dropped)}")
     lines.append("")
-    for one in report.outcomes:
+    for ending in report.outcomes:
         lines.append(
-            f"{one.executions:>8_}  " + "; ".join(f"CPU{cpu}: {text}" for cpu, text in enumerate(one.cpus))
+            f"{ending.executions:>8_}  " + "; ".join(f"CPU{cpu}: {text}" for cpu, text in enumerate(ending.cpus))
         )
     lines.append("")
     for one in report.violations:

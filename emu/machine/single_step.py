@@ -111,20 +111,25 @@ class SingleStep:
             state: before it.
             load: (address, size) -> what stands there, or None: then nothing is executed.
         """
-        uc = self._uc
         self._load, self._wanted, self._stores, self._trap = load, None, [], False
         self.steps += 1
-        uc.context_restore(state)
+        self._uc.context_restore(state)
+        return self._stepped(self._execute())
+
+    def _execute(self) -> str:
+        """Execute one instruction; return what the engine says went wrong."""
         try:
-            uc.emu_start(uc.reg_read(self._pc), _ANYWHERE, 0, 1)
+            self._uc.emu_start(self._uc.reg_read(self._pc), _ANYWHERE, 0, 1)
         except UcError as error:
-            if self._wanted is None:
-                return Stepped(registers=None, fault=str(error))
+            return str(error)
+        return ""
+
+    def _stepped(self, fault: str) -> Stepped:
         if self._wanted is not None:
             return Stepped(registers=None, wanted=self._wanted)
-        if self._trap:
-            return Stepped(registers=None, fault="exception")
-        return Stepped(registers=uc.context_save(), stores=tuple(self._stores))
+        if fault or self._trap:
+            return Stepped(registers=None, fault=fault or "exception")
+        return Stepped(registers=self._uc.context_save(), stores=tuple(self._stores))
 
     def _on_read(self, uc: Any, _access: int, address: int, size: int, _value: int, _data: Any) -> None:
         if self._wanted is not None:

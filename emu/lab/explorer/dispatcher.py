@@ -162,7 +162,9 @@ class Dispatcher:
                 track.fetch(wish.fetch, value, tag)
             return self._go(new, self._items[new.item].fetched(new, value))
         run = new.run
-        assert run is not None and run.wanted is not None and isinstance(value, int), "code loads numbers"
+        assert run is not None, "code runs"
+        assert run.wanted is not None, "it waits for a load"
+        assert isinstance(value, int), "memory holds numbers"
         if value == POISON:
             track.read(run.wanted[0], value, self._places.tag(self._name(run.pc)))
             new.violation = f"use after free: {self._name(run.pc)} reads {self._location(run.wanted[0])}"
@@ -218,7 +220,8 @@ class Dispatcher:
             location = state.wish.fetch
             kind = READ if state.wish.data else state.track.fetch_kind
         elif state.mode == "event":
-            assert state.run is not None and state.run.wanted is not None, "code waits for a load"
+            assert state.run is not None, "code runs"
+            assert state.run.wanted is not None, "it waits for a load"
             location, kind = state.run.wanted[0], READ
         else:
             location, kind = request(state.answered + 1), READ

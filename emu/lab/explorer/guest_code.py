@@ -112,7 +112,7 @@ class GuestCode:
         self, port: Port, memory: Memory, content: Callable[[int, int], bytes], *, shared: Callable[[int, int], tuple[int, int] | None], ends: int,
         warns: frozenset[int], dropped: frozenset[int] = frozenset(),
     ) -> None:  # fmt: skip
-        self._port, self._memory, self._before, self._shared = port, memory, content, shared
+        self._port, self._memory, self._before, self.shared = port, memory, content, shared
         self._ends, self._warns, self._dropped = ends, warns, dropped
         self._cpu = SingleStep(port, memory)
         self._flows: dict[int, Flow] = {}
@@ -141,7 +141,7 @@ class GuestCode:
 
     def private(self, core: Core, address: int, size: int = 8) -> int:
         """Return what private memory holds."""
-        return int.from_bytes(self._content(core.memory, address, size), "little")
+        return int.from_bytes(self.content(core.memory, address, size), "little")
 
     def flow(self, pc: int) -> Flow:
         """Return the instruction at an address."""
@@ -152,7 +152,8 @@ class GuestCode:
             self._flows[pc] = found[0]
         return self._flows[pc]
 
-    def _content(self, memory: Mapping[int, int], address: int, size: int) -> bytes:
+    def content(self, memory: Mapping[int, int], address: int, size: int) -> bytes:
+        """Return what private memory holds; ``memory`` is what differs."""
         whole = bytearray(self._before(address, size))
         for offset in range(size):
             if address + offset in memory:
@@ -171,39 +172,25 @@ class GuestCode:
                 return Run(tuple(micros), Core(registers, memory, monitor, monitor_value), None, "warn", pc)
             flow = self.flow(pc)
             name = flow.instruction.mnemonic
-            loaded: list[tuple[tuple[int, int], int]] = []
-            given, now = value, memory
-            exclusive_store = name in ("stxr", "stlxr")
-
-            def load(address: int, size: int) -> bytes | None:
-                place = self._shared(address, size)
-                if place is None:
-                    loaded.append(((address, size), -1))
-                    return self._content(now, address, size)  # noqa: B023 - called before the next round
-                if exclusive_store:  # noqa: B023
-                    return monitor_value.to_bytes(size, "little")  # noqa: B023
-                if given is None:  # noqa: B023
-                    return None
-                loaded.append((place, given))  # noqa: B023
-                return given.to_bytes(8, "little")[:size]  # noqa: B023
-
+            exclusive = monitor_value if name in ("stxr", "stlxr") else None
+            loads = _Loads(self, memory, value, exclusive)
             try:
-                stepped = self._cpu.step(registers, load)
+                stepped = self._cpu.step(registers, loads)
             except EmuError:
                 return Run(tuple(micros), Core(registers, memory, monitor, monitor_value), None, "fault", pc)
             if stepped.wanted is not None:
-                place = self._shared(*stepped.wanted)
+                place = self.shared(*stepped.wanted)
                 here = Core(registers, memory, monitor, monitor_value)
                 if place is None:
                     return Run(tuple(micros), here, None, "fault", pc)
                 return Run(tuple(micros), here, place, "", pc)
             if stepped.registers is None:
                 return Run(tuple(micros), Core(registers, memory, monitor, monitor_value), None, "fault", pc)
-            shared_loads = [(place, got) for place, got in loaded if got >= 0]
+            shared_loads = loads.shared
             if shared_loads:
                 value = None
-            stores = [(self._shared(a, s), (a, s), v) for a, s, v in stepped.stores]
-            micros += self._micros(flow, shared_loads, [p for p, got in loaded if got < 0], stores)
+            stores = [(self.shared(a, s), (a, s), v) for a, s, v in stepped.stores]
+            micros += self._micros(flow, shared_loads, loads.private, stores)
             if name in ("ldxr", "ldaxr") and shared_loads:
                 monitor, monitor_value = shared_loads[0]
             fresh = {
@@ -263,3 +250,32 @@ class GuestCode:
         if name in _PLAIN:
             return [Micro("move", pc, reads=flow.reads, writes=flow.writes)]
         raise UnmodelledError(f"{flow.instruction.text}: its dependencies are not known here", pc)
+
+
+class _Loads:
+    """Answers one instruction's loads, and notes them.
+
+    Args:
+        code: knows what is shared.
+        memory: private memory.
+        value: what a shared load gives; None: nothing yet.
+        exclusive: what a store-exclusive finds unchanged; None: it is none.
+    """
+
+    def __init__(self, code: GuestCode, memory: Mapping[int, int], value: int | None, exclusive: int | None) -> None:
+        self._code, self._memory, self._value, self._exclusive = code, memory, value, exclusive
+        self.shared: list[tuple[tuple[int, int], int]] = []
+        self.private: list[tuple[int, int]] = []
+
+    def __call__(self, address: int, size: int) -> bytes | None:
+        """Return what stands there, or None."""
+        place = self._code.shared(address, size)
+        if place is None:
+            self.private.append((address, size))
+            return self._code.content(self._memory, address, size)
+        if self._exclusive is not None:
+            return self._exclusive.to_bytes(size, "little")
+        if self._value is None:
+            return None
+        self.shared.append((place, self._value))
+        return self._value.to_bytes(8, "little")[:size]

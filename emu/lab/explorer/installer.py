@@ -44,7 +44,8 @@ class Ended(NamedTuple):
 
 class _State(NamedTuple):
     answers: tuple[int, ...]
-    index: int
+    at: int
+    """The operation that comes next."""
     part: int
     """How far it is inside the operation: which CPU's answer it waits for; of an atomic one, 1: it has read."""
     requests: int
@@ -109,7 +110,7 @@ class Installer:
             _, deps = track.read(operation.address, value, tag)
             track.branch(deps)  # livepatch looks at it and decides
             assert isinstance(value, int)
-            known = state._replace(answers=(*state.answers, value), index=state.index + 1, track=track)
+            known = state._replace(answers=(*state.answers, value), at=state.at + 1, track=track)
             return self._run(known)
         if kind in (OpKind.SYNC, OpKind.WAIT):
             if value != 1:
@@ -123,7 +124,7 @@ class Installer:
             _, deps = track.read(operation.address, value, tag)
             track.branch(deps)
             track.barrier("full")
-            return self._run(state._replace(index=state.index + 1, part=0, track=track))
+            return self._run(state._replace(at=state.at + 1, part=0, track=track))
         assert isinstance(value, int), "flags and counts are numbers"
         read, deps = track.read(
             operation.address, value, tag, locked=True, unused=kind is not OpKind.ATOMIC_ADD
@@ -139,12 +140,12 @@ class Installer:
             track.barrier("full")
             if new:
                 return self._want(state._replace(part=1, track=track), operation.address)
-        return self._run(state._replace(index=state.index + 1, track=track))
+        return self._run(state._replace(at=state.at + 1, track=track))
 
     # --- going on ------------------------------------------------------------------------------
 
     def _entry(self, state: _State) -> Entry:
-        return self._replayed(state.answers).entries[state.index]
+        return self._replayed(state.answers).entries[state.at]
 
     def _expected(self, state: _State, address: int) -> Any:
         """Return what a word holds if nobody else has stored to it."""
@@ -160,7 +161,7 @@ class Installer:
     def _run(self, state: _State) -> Step:
         track = state.track
         trace = self._replayed(state.answers)
-        index, part, requests, sources = state.index, state.part, state.requests, state.sources
+        index, part, requests, sources = state.at, state.part, state.requests, state.sources
         while index < len(trace.entries):
             entry = trace.entries[index]
             operation = entry.operation

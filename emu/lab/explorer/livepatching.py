@@ -17,9 +17,9 @@ from emu.lab.explorer.orders import RULES
 from emu.lab.explorer.places import Places
 from emu.lab.explorer.replay import Replay, Trace
 from emu.lab.explorer.scenarios import ORIGINAL, Livepatching
+from emu.lab.explorer.splitting import explore_split
 from emu.lab.explorer.world import FUNCTION, PATCHES, World
 from emu.machine.operations import OpKind
-from emu.lab.explorer.splitting import explore_split
 from emu.ordering.models import Model
 from emu.ordering.tree import Forest, Program
 from emu.structs import CONSTANTS, KLP_FUNC, KLP_OPS, PERCPU, TASK
@@ -169,8 +169,10 @@ class LivepatchLaboratory:
         return [(at, self._stored[at]) for at in range(address - 7, address + 8) if at in self._stored]
 
     def _text(self, trace: Trace, index: int) -> TextStore | None:
-        """Return what a text store does to the site: its first one makes it a new instruction, or an int3 that
-        emulates that."""
+        """Return what a text store does to the site.
+
+        Its first one makes it a new instruction, or an int3 that emulates that.
+        """
         operation = trace.entries[index].operation
         if operation.address != self._site or operation.what == "first byte":
             return None
@@ -215,7 +217,7 @@ class LivepatchLaboratory:
     def barriers(self) -> dict[str, int]:
         """Addresses of the barriers in the guest's code that have names; x86-64 has none."""
         code = self._code(frozenset())
-        found = {}
+        found: dict[str, int] = {}
         for routine, names in (
             ("klp_ftrace_handler", BARRIERS[:2]),
             ("klp_update_patch_state", BARRIERS[2:]),
@@ -233,7 +235,7 @@ class LivepatchLaboratory:
 
     def steps(self) -> list[str]:
         """Return what can be left out: barriers, syncs, grace periods, cache maintenance, ordered stores."""
-        found = dict.fromkeys(BARRIERS[:2])
+        found: dict[str, None] = dict.fromkeys(BARRIERS[:2])
         for trace in (self.replayed(()), self._whole):
             for number, entry in enumerate(trace.entries):
                 operation = entry.operation
@@ -313,7 +315,8 @@ class LivepatchLaboratory:
             routine=routine, flags=task.struct + TASK.offset("flags"),
             patch_state=task.struct + TASK.offset("patch_state"),
         )  # fmt: skip
-        return [{"call": call, "exit": leave}[name] for name in names]
+        known_items: dict[str, Item] = {"call": call, "exit": leave}
+        return [known_items[name] for name in names]
 
     # --- together ------------------------------------------------------------------------------
 
@@ -354,7 +357,7 @@ class LivepatchLaboratory:
                 break
             Forest(programs, self._initial())
             touched = {place for program in programs[1:] for place in program.touched}
-            relevant = frozenset(touched | self.watched)
+            relevant = frozenset(touched | set(self._observed))
         whole: Sequence[Program] = programs
         found = explore_split(
             whole, self._initial(), rules=RULES[model], observed=self._observed, max_seconds=max_seconds,

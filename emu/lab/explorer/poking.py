@@ -10,7 +10,7 @@ from typing import Any
 
 from emu.build.memory_map import KERNEL_TEXT
 from emu.ftrace.text_poke import TextPoke
-from emu.lab.explorer.dispatcher import Dispatcher, State, Wish
+from emu.lab.explorer.dispatcher import Dispatcher, Item, State, Wish
 from emu.lab.explorer.guest_code import Core, GuestCode, Run
 from emu.lab.explorer.installer import Installer, TextStore
 from emu.lab.explorer.judge import Found
@@ -243,7 +243,7 @@ class PokeLaboratory:
         writes: list[tuple[Hashable, Any]] = []
         for piece in self.pieces:
             offset = piece.address - operation.address
-            if 0 <= offset and offset + piece.size <= len(operation.data):
+            if offset >= 0 and offset + piece.size <= len(operation.data):
                 value = int.from_bytes(operation.data[offset : offset + piece.size], "little")
                 writes.append((f"text {piece.address:#x}", value))
         return TextStore(writes=tuple(writes)) if writes else None
@@ -321,6 +321,10 @@ class PokeLaboratory:
             pieces=self.pieces, code=code, handler=handler, resumed=resumed, wrong=self.poking.wrong
         )
 
+    def _items(self, code: GuestCode, cpu: int, names: Sequence[str]) -> list[Item]:
+        known: dict[str, Item] = {"site": self._item(code, cpu), "done": LookDone()}
+        return [known[name] for name in names]
+
     def explore(
         self, model: Model, items: Sequence[Sequence[str]], *, dropped: frozenset[str] = frozenset(),
         max_seconds: float | None = None, max_executions: int | None = None,
@@ -346,7 +350,7 @@ class PokeLaboratory:
         )  # fmt: skip
         dispatchers = [
             Dispatcher(
-                model, cpu, code, [{"site": self._item(code, cpu), "done": LookDone()}[name] for name in names],
+                model, cpu, code, self._items(code, cpu, names),
                 expected=None, places=places, name=self.code_name, location=self.location_name, warned=self.code_name,
                 possible=self._possible(len(items), dropped), repeats=1 + 2 * max(1, len(items)),
             )
