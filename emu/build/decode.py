@@ -233,7 +233,9 @@ def decode_flow(port: Port, code: bytes, address: int) -> list[Flow]:
     """
     found = []
     for insn in _decoder(port.name, True).disasm(bytes(code), address):
-        reads, writes = ({_whole(insn.reg_name(number)) for number in numbers} for numbers in insn.regs_access())
+        reads, writes = (
+            {_whole(insn.reg_name(number)) for number in numbers} for numbers in insn.regs_access()
+        )
         memory = {
             _whole(insn.reg_name(number))
             for operand in insn.operands
@@ -242,7 +244,9 @@ def decode_flow(port: Port, code: bytes, address: int) -> list[Flow]:
             if number
         }
         named = {
-            _whole(insn.reg_name(operand.reg)) for operand in insn.operands if operand.type == capstone.CS_OP_REG
+            _whole(insn.reg_name(operand.reg))
+            for operand in insn.operands
+            if operand.type == capstone.CS_OP_REG
         }
         if insn.mnemonic in _COMPARE:
             reads, writes = reads | named, {"nzcv"}

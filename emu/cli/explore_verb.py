@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 @click.command(name="explore")
 @click.argument("scenario")
 @click.option(
-    "--model", type=click.Choice(["auto", "sc", "tso", "arm64"]), default="auto", show_default=True,
+    "--model",
+    type=click.Choice(["auto", "sc", "tso", "arm64"]),
+    default="auto",
+    show_default=True,
     help="Memory model; auto: the port's own.",
-)  # fmt: skip
+)
 @click.option(
     "--arch", help="Port.  [default: x86_64 if the scenario is for it; with --drop all: every port]"
 )
@@ -38,9 +41,15 @@ if TYPE_CHECKING:
 @click.option("--executions", type=click.IntRange(1), help="Stop an exploration after so many executions.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(
-    scenario: str, model: str, arch: str | None, cpus: int, drop: str | None, seconds: float | None,
-    executions: int | None, as_json: bool,
-) -> int:  # fmt: skip
+    scenario: str,
+    model: str,
+    arch: str | None,
+    cpus: int,
+    drop: str | None,
+    seconds: float | None,
+    executions: int | None,
+    as_json: bool,
+) -> int:
     """Explore SCENARIO (see 'klpemu list explorations'): what CPUs can see while another one patches.
 
     Prints all outcomes that the memory model allows. If one must not be, prints what each CPU did and saw in
@@ -64,9 +73,14 @@ def command(
     check_steps(laboratory, wanted)
     with _progress(scenario) as show:
         report = explore_scenario(
-            laboratory, chosen, cpus=cpus, dropped=(*explored.dropped, *wanted), max_seconds=seconds,
-            max_executions=executions, progress=show,
-        )  # fmt: skip
+            laboratory,
+            chosen,
+            cpus=cpus,
+            dropped=(*explored.dropped, *wanted),
+            max_seconds=seconds,
+            max_executions=executions,
+            progress=show,
+        )
     print(
         json.dumps({**report.to_json(), "scenario": scenario}, indent=2)
         if as_json
@@ -94,10 +108,16 @@ def _table(
     complete = all(one.needed is not None for one in found)
     if as_json:
         document = {
-            "schema": SCHEMA, "scenario": scenario, "model": model, "cpus": cpus, "outcomes": [], "violations": [],
-            "executions": sum(one.executions for one in found), "drops": [one.to_json() for one in found],
+            "schema": SCHEMA,
+            "scenario": scenario,
+            "model": model,
+            "cpus": cpus,
+            "outcomes": [],
+            "violations": [],
+            "executions": sum(one.executions for one in found),
+            "drops": [one.to_json() for one in found],
             "complete": complete,
-        }  # fmt: skip
+        }
         print(json.dumps(document, indent=2))
     else:
         _print_table(found, ports)
@@ -139,7 +159,8 @@ def _text(scenario: str, report: Report) -> str:
     lines.append("")
     for ending in report.outcomes:
         lines.append(
-            f"{ending.executions:>8_}  " + "; ".join(f"CPU{cpu}: {text}" for cpu, text in enumerate(ending.cpus))
+            f"{ending.executions:>8_}  "
+            + "; ".join(f"CPU{cpu}: {text}" for cpu, text in enumerate(ending.cpus))
         )
     lines.append("")
     for one in report.violations:
@@ -150,7 +171,8 @@ def _text(scenario: str, report: Report) -> str:
     done = "complete" if report.complete else f"NOT complete, stopped by {report.stopped_by}"
     verdict = "holds" if report.holds else "violated" if report.violations else "not decided"
     lines.append(
-        f"{verdict}: {report.executions:_} executions, {report.steps:_} decisions, {done}, {report.seconds:.1f} s"
+        f"{verdict}: {report.executions:_} executions, {report.steps:_} decisions, {done},"
+        f" {report.seconds:.1f} s"
     )
     return "\n".join(lines)
 

@@ -10,7 +10,8 @@ from emu.errors import EmuError, UnknownNameError
 from emu.lab.explorer.incidents import INCIDENTS
 from emu.lab.explorer.livepatching import LivepatchLaboratory
 from emu.lab.explorer.orders import OWN, fits
-from emu.lab.explorer.poking import POKING, PokeLaboratory, Poking
+from emu.lab.explorer.pokes import POKING, Poking
+from emu.lab.explorer.poking import PokeLaboratory
 from emu.lab.explorer.run import Laboratory
 from emu.lab.explorer.scenarios import LIVEPATCHING, Livepatching
 from emu.lab.explorer.world import World, boot
@@ -18,8 +19,10 @@ from emu.lab.incidents import FIXED, PREFIX, incident_names
 from emu.ordering.models import Model
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "livepatch": tuple(LIVEPATCHING), "pokes": tuple(POKING), "all": (*LIVEPATCHING, *POKING),
-}  # fmt: skip
+    "livepatch": tuple(LIVEPATCHING),
+    "pokes": tuple(POKING),
+    "all": (*LIVEPATCHING, *POKING),
+}
 """Several scenarios under one name, for tables of what is needed."""
 
 
@@ -88,9 +91,12 @@ def _incident(name: str) -> Explored:
         raise UnknownNameError("variant", variant, [FIXED])
     found = INCIDENTS[incident]
     return Explored(
-        name=name, description=found.description, ports=found.ports, subject=found.fixed if slash else found.broken,
+        name=name,
+        description=found.description,
+        ports=found.ports,
+        subject=found.fixed if slash else found.broken,
         dropped=() if slash else found.dropped,
-    )  # fmt: skip
+    )
 
 
 class Shelf:

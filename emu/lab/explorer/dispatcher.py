@@ -54,9 +54,22 @@ class State:
     """A dispatching CPU between two steps; never changed once it is handed out."""
 
     __slots__ = (
-        "answered", "deps", "exclusive", "expected", "item", "kept", "last_read", "memory", "mode", "results", "run",
-        "track", "violation", "visits", "wish",
-    )  # fmt: skip
+        "answered",
+        "deps",
+        "exclusive",
+        "expected",
+        "item",
+        "kept",
+        "last_read",
+        "memory",
+        "mode",
+        "results",
+        "run",
+        "track",
+        "violation",
+        "visits",
+        "wish",
+    )
 
     def __init__(self, model: Model) -> None:
         self.track = Track(model)
@@ -119,14 +132,24 @@ class Dispatcher:
         location: (location) -> its name.
         warned: (pc) -> what a WARN there says.
         possible: (location, value, stored to it itself) -> whether it can hold that.
-        repeats: how often an instruction of one item can load anew, one more than the stores that can make it.
+        repeats: how often an instruction of one item can load anew: one more than the stores that make it.
     """
 
     def __init__(
-        self, model: Model, cpu: int, code: GuestCode, items: Sequence[Item], *, expected: int | None, places: Places,
-        name: Callable[[int], str], location: Callable[[Hashable], str], warned: Callable[[int], str],
-        possible: Callable[[int, int, bool], bool] = lambda _location, _value, _own: True, repeats: int = 1,
-    ) -> None:  # fmt: skip
+        self,
+        model: Model,
+        cpu: int,
+        code: GuestCode,
+        items: Sequence[Item],
+        *,
+        expected: int | None,
+        places: Places,
+        name: Callable[[int], str],
+        location: Callable[[Hashable], str],
+        warned: Callable[[int], str],
+        possible: Callable[[int, int, bool], bool] = lambda _location, _value, _own: True,
+        repeats: int = 1,
+    ) -> None:
         self._possible, self._repeats = possible, repeats
         self._model, self._cpu, self._code, self._items = model, cpu, code, tuple(items)
         self._expected, self._places, self._name = expected, places, name
@@ -227,9 +250,11 @@ class Dispatcher:
             location, kind = request(state.answered + 1), READ
         own = (state.track.own[location],) if location in state.track.own else ()
         return Step(
-            events=state.track.events, state=state, wants=Wanted(location, kind, own),
+            events=state.track.events,
+            state=state,
+            wants=Wanted(location, kind, own),
             completed=state.track.completed,
-        )  # fmt: skip
+        )
 
     # --- answers -------------------------------------------------------------------------------
 
@@ -317,9 +342,15 @@ class Dispatcher:
         if "exclusive" in micro.how:
             read, before = state.exclusive
             track.write(
-                location, micro.value, tag, address=address, data=data, release="release" in micro.how,
-                atomic_read=read, exclusive=before,
-            )  # fmt: skip
+                location,
+                micro.value,
+                tag,
+                address=address,
+                data=data,
+                release="release" in micro.how,
+                atomic_read=read,
+                exclusive=before,
+            )
             for register in micro.writes:
                 state.deps[register] = Deps(0, before.pick | address.pick | data.pick)
         elif locked:

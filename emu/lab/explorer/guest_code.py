@@ -21,13 +21,44 @@ _LONGEST = 2_000
 """Instructions between two shared loads; more is a loop that waits for nobody. # assumed: ample"""
 
 _BARRIERS = {
-    "dmb ish": "full", "dmb ishld": "ld", "dmb ishst": "st", "dmb sy": "full", "dsb ish": "dsb", "dsb sy": "dsb",
-    "isb": "isb", "mfence": "full",
-}  # fmt: skip
-_PLAIN = frozenset({
-    "add", "adds", "sub", "subs", "and", "ands", "bic", "orr", "eor", "lsl", "lsr", "mov", "movz", "movk", "movn",
-    "cmp", "cmn", "tst", "mrs", "adr", "adrp", "nop", "bti", "hint", "mvn",
-})  # fmt: skip
+    "dmb ish": "full",
+    "dmb ishld": "ld",
+    "dmb ishst": "st",
+    "dmb sy": "full",
+    "dsb ish": "dsb",
+    "dsb sy": "dsb",
+    "isb": "isb",
+    "mfence": "full",
+}
+_PLAIN = frozenset(
+    {
+        "add",
+        "adds",
+        "sub",
+        "subs",
+        "and",
+        "ands",
+        "bic",
+        "orr",
+        "eor",
+        "lsl",
+        "lsr",
+        "mov",
+        "movz",
+        "movk",
+        "movn",
+        "cmp",
+        "cmn",
+        "tst",
+        "mrs",
+        "adr",
+        "adrp",
+        "nop",
+        "bti",
+        "hint",
+        "mvn",
+    }
+)
 _LOADS = frozenset({"ldr", "ldrb", "ldrh", "ldrsw", "ldp", "ldar", "ldarb", "ldapr", "ldxr", "ldaxr", "ldur"})
 _STORES = frozenset({"str", "strb", "strh", "stp", "stlr", "stlrb", "stxr", "stlxr", "stur"})
 _CONDITIONAL = frozenset({"cbz", "cbnz", "tbz", "tbnz"})
@@ -38,7 +69,7 @@ class Micro(NamedTuple):
     """What one instruction, or one access of it, means for the order of events.
 
     Args:
-        kind: ``move``, ``load`` and ``store`` (of private memory), ``read`` and ``write`` (shared), ``branch``,
+        kind: ``move``, ``load`` and ``store`` (private memory), ``read`` and ``write`` (shared), ``branch``,
             ``barrier``.
         pc: of the instruction.
         reads: registers that the value comes from.
@@ -109,9 +140,16 @@ class GuestCode:
     """
 
     def __init__(
-        self, port: Port, memory: Memory, content: Callable[[int, int], bytes], *, shared: Callable[[int, int], tuple[int, int] | None], ends: int,
-        warns: frozenset[int], dropped: frozenset[int] = frozenset(),
-    ) -> None:  # fmt: skip
+        self,
+        port: Port,
+        memory: Memory,
+        content: Callable[[int, int], bytes],
+        *,
+        shared: Callable[[int, int], tuple[int, int] | None],
+        ends: int,
+        warns: frozenset[int],
+        dropped: frozenset[int] = frozenset(),
+    ) -> None:
         self._port, self._memory, self._before, self.shared = port, memory, content, shared
         self._ends, self._warns, self._dropped = ends, warns, dropped
         self._cpu = SingleStep(port, memory)
@@ -205,9 +243,12 @@ class GuestCode:
         raise UnmodelledError("it goes round without loading anything that others store", pc)
 
     def _micros(
-        self, flow: Flow, reads: list[tuple[tuple[int, int], int]], loads: list[tuple[int, int]],
+        self,
+        flow: Flow,
+        reads: list[tuple[tuple[int, int], int]],
+        loads: list[tuple[int, int]],
         stores: list[tuple[tuple[int, int] | None, tuple[int, int], int]],
-    ) -> list[Micro]:  # fmt: skip
+    ) -> list[Micro]:
         pc, name = flow.instruction.address, flow.instruction.mnemonic
         barrier = _BARRIERS.get(flow.instruction.text)
         if barrier is not None:
@@ -236,11 +277,17 @@ class GuestCode:
             how += " exclusive" if name in ("stxr", "stlxr") else ""
             return [
                 Micro(
-                    "store" if place is None else "write", pc, reads=flow.reads, writes=flow.writes,
-                    addresses=flow.addresses, location=place or raw, value=value, how=how,
+                    "store" if place is None else "write",
+                    pc,
+                    reads=flow.reads,
+                    writes=flow.writes,
+                    addresses=flow.addresses,
+                    location=place or raw,
+                    value=value,
+                    how=how,
                 )
                 for place, raw, value in stores
-            ]  # fmt: skip
+            ]
         if base == "b" and name != "b":
             return [Micro("branch", pc, reads=frozenset({"nzcv"}))]
         if name in _CONDITIONAL:
@@ -262,7 +309,9 @@ class _Loads:
         exclusive: what a store-exclusive finds unchanged; None: it is none.
     """
 
-    def __init__(self, code: GuestCode, memory: Mapping[int, int], value: int | None, exclusive: int | None) -> None:
+    def __init__(
+        self, code: GuestCode, memory: Mapping[int, int], value: int | None, exclusive: int | None
+    ) -> None:
         self._code, self._memory, self._value, self._exclusive = code, memory, value, exclusive
         self.shared: list[tuple[tuple[int, int], int]] = []
         self.private: list[tuple[int, int]] = []

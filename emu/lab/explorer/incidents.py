@@ -1,4 +1,4 @@
-"""Incidents that the explorer shows: what Linux once had wrong, or takes care not to have, in memory order."""
+"""Incidents that the explorer shows: what Linux had wrong, or takes care not to have, in memory order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import MappingProxyType
 from emu.arch.tracing import Poke
 from emu.errors import EmuError
 from emu.ftrace.text_poke import TextPoke
-from emu.lab.explorer.poking import POKING, Piece, Poking, bytes_of, pieces_of, poke_site
+from emu.lab.explorer.pokes import POKING, Piece, Poking, bytes_of, pieces_of, poke_site
 from emu.lab.explorer.replay import Replay
 from emu.lab.explorer.requests import STOP_MACHINE
 from emu.lab.explorer.scenarios import LIVEPATCHING, Livepatching
@@ -116,63 +116,103 @@ def _incidents() -> list[Incident]:
     missing = "it jumps through a PLT entry that it has not seen written"
     found = [
         Incident(
-            name="two-nop-site", commit="an x86 site of two NOPs, 2008",
-            description="a CPU is stopped between the two NOPs of a site and resumes inside the new call", ports=_X86,
+            name="two-nop-site",
+            commit="an x86 site of two NOPs, 2008",
+            description="a CPU is stopped between the two NOPs of a site and resumes inside the new call",
+            ports=_X86,
             broken=Poking(
-                name="two-nop-site", description="two NOPs become a call under stop_machine", ports=_X86,
-                pieces=lambda world, site: pieces_of(site, _TWO_NOPS, _call(world, site), (1, 1, 3), (0, 0, 1)),
-                body=_stop_machine, wrong=_when(("old", "new"), inside),
+                name="two-nop-site",
+                description="two NOPs become a call under stop_machine",
+                ports=_X86,
+                pieces=lambda world, site: pieces_of(
+                    site, _TWO_NOPS, _call(world, site), (1, 1, 3), (0, 0, 1)
+                ),
+                body=_stop_machine,
+                wrong=_when(("old", "new"), inside),
             ),
             fixed=Poking(
-                name="two-nop-site/fixed", description="one NOP becomes a call under stop_machine", ports=_X86,
-                pieces=lambda world, site: pieces_of(site, world.port.site.nop, _call(world, site), (1, 1, 3)),
+                name="two-nop-site/fixed",
+                description="one NOP becomes a call under stop_machine",
+                ports=_X86,
+                pieces=lambda world, site: pieces_of(
+                    site, world.port.site.nop, _call(world, site), (1, 1, 3)
+                ),
                 body=_stop_machine,
             ),
         ),
         Incident(
-            name="direct-store", commit="8a4d0a687a59",
-            description="a trampoline's call is stored over while a CPU runs it", ports=_X86,
+            name="direct-store",
+            commit="8a4d0a687a59",
+            description="a trampoline's call is stored over while a CPU runs it",
+            ports=_X86,
             broken=Poking(
-                name="direct-store", description="a call gets another target by one plain store", ports=_X86,
-                pieces=_retarget, body=_direct_store,
+                name="direct-store",
+                description="a call gets another target by one plain store",
+                ports=_X86,
+                pieces=_retarget,
+                body=_direct_store,
             ),
             fixed=Poking(
-                name="direct-store/fixed", description="a call gets another target under a breakpoint", ports=_X86,
-                pieces=_retarget, body=poke_site,
+                name="direct-store/fixed",
+                description="a call gets another target under a breakpoint",
+                ports=_X86,
+                pieces=_retarget,
+                body=poke_site,
             ),
         ),
         Incident(
-            name="int3-no-sync", commit="08d636b6d4fb",
-            description="the tail is stored before every CPU is known to see the breakpoint", ports=_X86,
-            broken=POKING["poke-on"], fixed=POKING["poke-on"], dropped=("sync after int3",),
+            name="int3-no-sync",
+            commit="08d636b6d4fb",
+            description="the tail is stored before every CPU is known to see the breakpoint",
+            ports=_X86,
+            broken=POKING["poke-on"],
+            fixed=POKING["poke-on"],
+            dropped=("sync after int3",),
         ),
         Incident(
-            name="plt-data-barrier", commit="b6143d10d23e",
-            description="a PLT entry is written with a data barrier where instruction caches must be told", ports=_ARM,
-            broken=Poking(
-                name="plt-data-barrier", description="a PLT entry is written, smp_wmb, then a BL leads there",
-                ports=_ARM, pieces=_through_plt, body=_plt_without_maintenance, wrong=_when(("new", "old"), missing),
-            ),
-            fixed=Poking(
-                name="plt-data-barrier/fixed", description="the same with DC CVAU, DSB, IC IVAU, DSB, ISB",
-                ports=_ARM, pieces=_through_plt, body=_plt_with_maintenance, wrong=_when(("new", "old"), missing),
-            ),
-        ),
-        Incident(
-            name="site-pair", commit="b2137c3b6d7a (riscv)",
-            description="both words of a site are switched on: a CPU interrupted between them runs one old, one new",
+            name="plt-data-barrier",
+            commit="b6143d10d23e",
+            description="a PLT entry is written with a data barrier where instruction caches must be told",
             ports=_ARM,
             broken=Poking(
-                name="site-pair", description="NOP, NOP becomes MOV X9, LR and BL", ports=_ARM,
-                pieces=lambda world, site: _pair(world, site, first=world.port.site.nop), body=_poke_both,
+                name="plt-data-barrier",
+                description="a PLT entry is written, smp_wmb, then a BL leads there",
+                ports=_ARM,
+                pieces=_through_plt,
+                body=_plt_without_maintenance,
+                wrong=_when(("new", "old"), missing),
+            ),
+            fixed=Poking(
+                name="plt-data-barrier/fixed",
+                description="the same with DC CVAU, DSB, IC IVAU, DSB, ISB",
+                ports=_ARM,
+                pieces=_through_plt,
+                body=_plt_with_maintenance,
+                wrong=_when(("new", "old"), missing),
+            ),
+        ),
+        Incident(
+            name="site-pair",
+            commit="b2137c3b6d7a (riscv)",
+            description="both words of a site are switched on: a CPU stopped between them runs one old, one new",
+            ports=_ARM,
+            broken=Poking(
+                name="site-pair",
+                description="NOP, NOP becomes MOV X9, LR and BL",
+                ports=_ARM,
+                pieces=lambda world, site: _pair(world, site, first=world.port.site.nop),
+                body=_poke_both,
                 wrong=_when(("old", "new"), unprepared),
             ),
             fixed=Poking(
-                name="site-pair/fixed", description="MOV X9, LR is there since boot; NOP becomes BL", ports=_ARM,
-                pieces=lambda world, site: _pair(world, site, first=_MOV_X9_LR), body=_poke_both,
+                name="site-pair/fixed",
+                description="MOV X9, LR is there since boot; NOP becomes BL",
+                ports=_ARM,
+                pieces=lambda world, site: _pair(world, site, first=_MOV_X9_LR),
+                body=_poke_both,
             ),
         ),
-    ]  # fmt: skip
+    ]
     for name, scenario, dropped, what in (
         (
             "missing-rmb-2",

@@ -47,7 +47,7 @@ class _State(NamedTuple):
     at: int
     """The operation that comes next."""
     part: int
-    """How far it is inside the operation: which CPU's answer it waits for; of an atomic one, 1: it has read."""
+    """How far it is inside the operation: whose answer it waits for; of an atomic one, 1: it has read."""
     requests: int
     track: Track
     sources: tuple[int, ...] = ()
@@ -64,7 +64,7 @@ class Installer:
         relevant: locations that others touch; all else makes no events. None: all.
         text: what each text store means to fetchers; what is not in it means nothing.
         lines: (address, size) -> locations of the code there, for cache maintenance.
-        gates: (address) -> the word that has to be stored to before others store to the one at that address: they
+        gates: (address) -> the word that has to be stored to before others store to the one there: they
             do that only when they see it set. A load before that can't give what they store: it would come
             after a store that comes after it, in every model, since what follows here waits for the load.
         source: the word whose values others store, to the places that loads are answered for.
@@ -76,11 +76,22 @@ class Installer:
     """
 
     def __init__(
-        self, model: Model, replayed: Callable[[tuple[int, ...]], Trace], *, cpus: Iterable[int],
-        relevant: frozenset[Hashable] | None, text: Callable[[Trace, int], TextStore | None],
-        lines: Callable[[int, int], tuple[Hashable, ...]], syncs: Callable[[Trace, int], bool],
-        gates: Mapping[int, int], source: int, initial: Mapping[Hashable, Any], dropped: frozenset[str], places: Places, done: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        model: Model,
+        replayed: Callable[[tuple[int, ...]], Trace],
+        *,
+        cpus: Iterable[int],
+        relevant: frozenset[Hashable] | None,
+        text: Callable[[Trace, int], TextStore | None],
+        lines: Callable[[int, int], tuple[Hashable, ...]],
+        syncs: Callable[[Trace, int], bool],
+        gates: Mapping[int, int],
+        source: int,
+        initial: Mapping[Hashable, Any],
+        dropped: frozenset[str],
+        places: Places,
+        done: int = 0,
+    ) -> None:
         self._model, self._replayed, self._cpus = model, replayed, tuple(cpus)
         self._relevant, self._text, self._lines, self._syncs = relevant, text, lines, syncs
         self._dropped, self._places = dropped, places
@@ -242,6 +253,8 @@ class Installer:
     def _want(self, state: _State, location: Hashable) -> Step:
         own = (state.track.own[location],) if location in state.track.own else ()
         return Step(
-            events=state.track.events, state=state, wants=Wanted(location, READ, own),
+            events=state.track.events,
+            state=state,
+            wants=Wanted(location, READ, own),
             completed=state.track.completed,
-        )  # fmt: skip
+        )

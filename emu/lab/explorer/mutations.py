@@ -34,11 +34,17 @@ class Mutation:
     def to_json(self) -> dict[str, object]:
         """Return it for JSON."""
         return {
-            "step": self.step, "arch": self.arch, "needed": self.needed, "scenario": self.scenario,
+            "step": self.step,
+            "arch": self.arch,
+            "needed": self.needed,
+            "scenario": self.scenario,
             "what": "" if self.violation is None else self.violation.what,
-            "schedule": [] if self.violation is None else [line.to_json() for line in self.violation.schedule],
-            "executions": self.executions, "complete": self.needed is not None,
-        }  # fmt: skip
+            "schedule": []
+            if self.violation is None
+            else [line.to_json() for line in self.violation.schedule],
+            "executions": self.executions,
+            "complete": self.needed is not None,
+        }
 
 
 def check_steps(laboratory: Laboratory, steps: Sequence[str]) -> None:
@@ -50,9 +56,13 @@ def check_steps(laboratory: Laboratory, steps: Sequence[str]) -> None:
 
 
 def mutate(
-    laboratories: Sequence[Laboratory], model: Model, *, cpus: int = 1, max_seconds: float | None = None,
+    laboratories: Sequence[Laboratory],
+    model: Model,
+    *,
+    cpus: int = 1,
+    max_seconds: float | None = None,
     tell: Callable[[str], None] = lambda _line: None,
-) -> Iterator[Mutation]:  # fmt: skip
+) -> Iterator[Mutation]:
     """Yield every step of the scenarios with whether it is needed, all scenarios of one port.
 
     Args:
@@ -81,6 +91,10 @@ def mutate(
 def _mutation(step: str, arch: str, executions: int, decided: bool, found: Report | None) -> Mutation:
     needed = True if found is not None else False if decided else None
     return Mutation(
-        step=step, arch=arch, needed=needed, scenario="" if found is None else found.scenario,
-        violation=None if found is None else found.violations[0], executions=executions,
-    )  # fmt: skip
+        step=step,
+        arch=arch,
+        needed=needed,
+        scenario="" if found is None else found.scenario,
+        violation=None if found is None else found.violations[0],
+        executions=executions,
+    )

@@ -78,9 +78,16 @@ class Track:
         return int(placed.index)
 
     def read(
-        self, location: Hashable, value: Any, tag: int, *, address: Deps = NONE, acquire: bool = False,
-        locked: bool = False, unused: bool = False,
-    ) -> tuple[int, Deps]:  # fmt: skip
+        self,
+        location: Hashable,
+        value: Any,
+        tag: int,
+        *,
+        address: Deps = NONE,
+        acquire: bool = False,
+        locked: bool = False,
+        unused: bool = False,
+    ) -> tuple[int, Deps]:
         """Add a read; return its index and what its value depends on."""
         if self.model is Model.ARM64:
             placed = self._order.read(location, address, acquire=acquire, unused=unused)
@@ -96,10 +103,19 @@ class Track:
             self._add(FETCH, location, value, self._order.fetch(location), tag)
 
     def write(
-        self, location: Hashable, value: Any, tag: int, *, address: Deps = NONE, data: Deps = NONE,
-        release: bool = False, atomic_read: int = -1, own_read: int = -1, locked: bool = False,
+        self,
+        location: Hashable,
+        value: Any,
+        tag: int,
+        *,
+        address: Deps = NONE,
+        data: Deps = NONE,
+        release: bool = False,
+        atomic_read: int = -1,
+        own_read: int = -1,
+        locked: bool = False,
         exclusive: Deps | None = None,
-    ) -> int:  # fmt: skip
+    ) -> int:
         """Add a write.
 
         Args:
@@ -113,9 +129,7 @@ class Track:
         """
         self.own[location] = value
         if self.model is not Model.ARM64:
-            placed = self._order.write(
-                location, locked=locked, own_read=own_read, atomic_read=atomic_read
-            )  # fmt: skip
+            placed = self._order.write(location, locked=locked, own_read=own_read, atomic_read=atomic_read)
         elif exclusive is None:
             placed = self._order.write(location, address, data, release=release, atomic_read=atomic_read)
         else:

@@ -144,9 +144,13 @@ class Replay:
     """
 
     def __init__(
-        self, world: World, *, watched: frozenset[int] = frozenset(), answers: Sequence[int] = (),
+        self,
+        world: World,
+        *,
+        watched: frozenset[int] = frozenset(),
+        answers: Sequence[int] = (),
         dropped: frozenset[str] = frozenset(),
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.world, self._watched, self._given, self._dropped = world, watched, tuple(answers), dropped
         self.memory = _Overlay(world.memory)
         self._recording = False
@@ -157,20 +161,27 @@ class Replay:
         self._text = TRAMPOLINES.base + TRAMPOLINES.size // 2
         self._flavour, self._line = "", ""
         guest = Guest(
-            world.port, self, allocate=self._allocate, release=lambda _address: None,
+            world.port,
+            self,
+            allocate=self._allocate,
+            release=lambda _address: None,
             grace_period=self._grace_period,
-        )  # fmt: skip
+        )
         self.guest = guest
         kallsyms, modules = world.kallsyms(), Modules()
         self.ftrace = Ftrace(
             guest, kallsyms, modules, Rcu(guest), text_alloc=self._allocate_text, text_free=lambda _at: None
-        )  # fmt: skip
+        )
         ret = self.ftrace.ftrace_init(world.locations)
         assert ret == 0, "the kernel's sites are what its table says"
         sched = Sched(
-            guest, cast("Engine", _Still(self.memory)), world.tasks, percpu=world.percpu, unwind=lambda _task: [],
+            guest,
+            cast("Engine", _Still(self.memory)),
+            world.tasks,
+            percpu=world.percpu,
+            unwind=lambda _task: [],
             tasklist=nullcontext,
-        )  # fmt: skip
+        )
         self.klp = Livepatch(guest, self.ftrace, kallsyms, modules, sched=sched, retry=lambda _work: None)
 
     # --- driving -------------------------------------------------------------------------------

@@ -77,20 +77,32 @@ class Report:
     def to_json(self) -> dict[str, object]:
         """Return the JSON document of the command line."""
         return {
-            "schema": SCHEMA, "scenario": self.scenario, "arch": self.arch, "model": self.model, "cpus": self.cpus,
-            "dropped": list(self.dropped), "programs": self.programs, "executions": self.executions,
+            "schema": SCHEMA,
+            "scenario": self.scenario,
+            "arch": self.arch,
+            "model": self.model,
+            "cpus": self.cpus,
+            "dropped": list(self.dropped),
+            "programs": self.programs,
+            "executions": self.executions,
             "steps": self.steps,
             "outcomes": [
-                {"cpus": {f"CPU{cpu}": text for cpu, text in enumerate(one.cpus)}, "executions": one.executions}
+                {
+                    "cpus": {f"CPU{cpu}": text for cpu, text in enumerate(one.cpus)},
+                    "executions": one.executions,
+                }
                 for one in self.outcomes
             ],
             "violations": [
                 {
-                    "what": one.what, "executions": one.executions,
+                    "what": one.what,
+                    "executions": one.executions,
                     "schedule": [line.to_json() for line in one.schedule],
                 }
                 for one in self.violations
             ],
-            "complete": self.complete, "stopped_by": self.stopped_by, "holds": self.holds,
+            "complete": self.complete,
+            "stopped_by": self.stopped_by,
+            "holds": self.holds,
             "seconds": round(self.seconds, 3),
-        }  # fmt: skip
+        }

@@ -29,18 +29,28 @@ class Laboratory(Protocol):
         """Return what can be left out, by name."""
 
     def explore(
-        self, model: Model, items: Sequence[Sequence[str]], *, dropped: frozenset[str] = frozenset(),
-        max_seconds: float | None = None, max_executions: int | None = None,
+        self,
+        model: Model,
+        items: Sequence[Sequence[str]],
+        *,
+        dropped: frozenset[str] = frozenset(),
+        max_seconds: float | None = None,
+        max_executions: int | None = None,
         progress: Callable[[int, int], None] | None = None,
-    ) -> Found:  # fmt: skip
+    ) -> Found:
         """Return every outcome of programs."""
 
 
 def explore_scenario(
-    laboratory: Laboratory, model: Model, *, cpus: int = 1, dropped: Sequence[str] = (),
-    max_seconds: float | None = None, max_executions: int | None = None,
+    laboratory: Laboratory,
+    model: Model,
+    *,
+    cpus: int = 1,
+    dropped: Sequence[str] = (),
+    max_seconds: float | None = None,
+    max_executions: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Report:  # fmt: skip
+) -> Report:
     """Return every outcome of a scenario, or the first violation met: in the shortest programs that have one.
 
     Args:
@@ -56,16 +66,29 @@ def explore_scenario(
     for programs in laboratory.programs(cpus):
         left = None if max_seconds is None else max(0.1, max_seconds - (time.monotonic() - started))
         found = laboratory.explore(
-            model, programs, dropped=frozenset(dropped), max_seconds=left, max_executions=max_executions,
+            model,
+            programs,
+            dropped=frozenset(dropped),
+            max_seconds=left,
+            max_executions=max_executions,
             progress=progress,
-        )  # fmt: skip
+        )
         exploration = found.exploration
         report = Report(
-            scenario=laboratory.name, arch=laboratory.arch, model=model.value, cpus=cpus, dropped=tuple(dropped),
-            programs=" | ".join(", ".join(names) for names in programs), executions=exploration.executions,
-            steps=exploration.steps, outcomes=found.endings(), violations=found.violations(),
-            complete=exploration.complete, stopped_by=exploration.stopped_by, seconds=time.monotonic() - started,
-        )  # fmt: skip
+            scenario=laboratory.name,
+            arch=laboratory.arch,
+            model=model.value,
+            cpus=cpus,
+            dropped=tuple(dropped),
+            programs=" | ".join(", ".join(names) for names in programs),
+            executions=exploration.executions,
+            steps=exploration.steps,
+            outcomes=found.endings(),
+            violations=found.violations(),
+            complete=exploration.complete,
+            stopped_by=exploration.stopped_by,
+            seconds=time.monotonic() - started,
+        )
         if report.violations or not report.complete:
             break
     assert report is not None, "every scenario has a program"

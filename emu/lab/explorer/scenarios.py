@@ -76,39 +76,61 @@ class Livepatching:
     several: tuple[tuple[str, ...], ...] = (("call",), ("exit", "call"))
 
 
-LIVEPATCHING: Mapping[str, Livepatching] = MappingProxyType({
-    scenario.name: scenario
-    for scenario in (
-        Livepatching(
-            name="enable", description="a first patch is enabled: handler, site, transition",
-            body=_enable(_FIRST), versions={0: ORIGINAL, 1: _FIRST},
-        ),
-        Livepatching(
-            name="disable", description="the only patch is disabled: the site goes off, the klp_ops is freed",
-            setup=_with_first, body=_disable, side=1, versions={0: ORIGINAL, 1: _FIRST},
-        ),
-        Livepatching(
-            name="reverse", description="enabling a patch is turned round while tasks switch",
-            body=_reverse, versions={0: ORIGINAL, 1: _FIRST},
-            items=(("call",), ("exit", "call"), ("exit", "exit", "call")),
-        ),
-        Livepatching(
-            name="stacked-enable", description="a second patch goes on top of the first: no site changes",
-            setup=_with_first, body=_enable(_SECOND), versions={0: _FIRST, 1: _SECOND},
-        ),
-        Livepatching(
-            name="replace", description="a second patch replaces the first, which is then unloaded",
-            setup=_with_first, body=_replace, versions={0: _FIRST, 1: _SECOND},
-        ),
-        Livepatching(
-            name="replace-nop",
-            description="a patch of another function replaces the first: a nop brings the original back, and goes",
-            setup=_with_first, body=_enable(_OTHER, replace=True), versions={0: _FIRST, 1: ORIGINAL},
-        ),
-        Livepatching(
-            name="unpatch-and-free", description="the only patch is disabled and its module unloaded",
-            setup=_with_first, body=_unload, side=1, versions={0: ORIGINAL, 1: _FIRST},
-        ),
-    )
-})  # fmt: skip
+LIVEPATCHING: Mapping[str, Livepatching] = MappingProxyType(
+    {
+        scenario.name: scenario
+        for scenario in (
+            Livepatching(
+                name="enable",
+                description="a first patch is enabled: handler, site, transition",
+                body=_enable(_FIRST),
+                versions={0: ORIGINAL, 1: _FIRST},
+            ),
+            Livepatching(
+                name="disable",
+                description="the only patch is disabled: the site goes off, the klp_ops is freed",
+                setup=_with_first,
+                body=_disable,
+                side=1,
+                versions={0: ORIGINAL, 1: _FIRST},
+            ),
+            Livepatching(
+                name="reverse",
+                description="enabling a patch is turned round while tasks switch",
+                body=_reverse,
+                versions={0: ORIGINAL, 1: _FIRST},
+                items=(("call",), ("exit", "call"), ("exit", "exit", "call")),
+            ),
+            Livepatching(
+                name="stacked-enable",
+                description="a second patch goes on top of the first: no site changes",
+                setup=_with_first,
+                body=_enable(_SECOND),
+                versions={0: _FIRST, 1: _SECOND},
+            ),
+            Livepatching(
+                name="replace",
+                description="a second patch replaces the first, which is then unloaded",
+                setup=_with_first,
+                body=_replace,
+                versions={0: _FIRST, 1: _SECOND},
+            ),
+            Livepatching(
+                name="replace-nop",
+                description="a patch of another function replaces the first: a nop brings the original back",
+                setup=_with_first,
+                body=_enable(_OTHER, replace=True),
+                versions={0: _FIRST, 1: ORIGINAL},
+            ),
+            Livepatching(
+                name="unpatch-and-free",
+                description="the only patch is disabled and its module unloaded",
+                setup=_with_first,
+                body=_unload,
+                side=1,
+                versions={0: ORIGINAL, 1: _FIRST},
+            ),
+        )
+    }
+)
 """By name."""

@@ -50,10 +50,15 @@ class _Path(NamedTuple):
 
 
 def explore_split(
-    programs: Sequence[Program], initial: Mapping[Hashable, Any], *, rules: int,
-    observed: Sequence[Hashable] = (), max_seconds: float | None = None,
-    max_executions: int | None = None, progress: Callable[[int, int], None] | None = None,
-) -> Exploration:  # fmt: skip
+    programs: Sequence[Program],
+    initial: Mapping[Hashable, Any],
+    *,
+    rules: int,
+    observed: Sequence[Hashable] = (),
+    max_seconds: float | None = None,
+    max_executions: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Exploration:
     """Return what `emu.ordering.explore.explore` does; the first program is split by its paths.
 
     Args:
@@ -87,17 +92,25 @@ def explore_split(
         seconds = None if max_seconds is None else max(0.05, max_seconds - (time.monotonic() - started))
         limit = None if max_executions is None else max_executions - executions
         found = explore(
-            [_Fixed(root) for root in roots], initial, rules=rules, observed=observed, max_seconds=seconds,
-            max_executions=limit, progress=_further(progress, steps, executions),
-        )  # fmt: skip
+            [_Fixed(root) for root in roots],
+            initial,
+            rules=rules,
+            observed=observed,
+            max_seconds=seconds,
+            max_executions=limit,
+            progress=_further(progress, steps, executions),
+        )
         outcomes += found.outcomes
         executions += found.executions
         steps += found.steps
         if not found.complete:
             return Exploration(
-                outcomes=tuple(outcomes), executions=executions, complete=False, steps=steps,
+                outcomes=tuple(outcomes),
+                executions=executions,
+                complete=False,
+                steps=steps,
                 stopped_by=found.stopped_by,
-            )  # fmt: skip
+            )
     return Exploration(
         outcomes=tuple(outcomes), executions=executions, complete=True, steps=steps, stopped_by=""
     )
@@ -157,10 +170,13 @@ def _path(nodes: Sequence[Node], initial: Mapping[Hashable, Any]) -> _Path:
 
 
 def _restricted(
-    node: Node, others: frozenset[_Pair], needs: frozenset[_Pair], initial: Mapping[Hashable, Any],
+    node: Node,
+    others: frozenset[_Pair],
+    needs: frozenset[_Pair],
+    initial: Mapping[Hashable, Any],
     own: frozenset[_Pair],
-) -> Node | None:  # fmt: skip
-    """Return the part of a tree whose paths load what there is and store what is needed; None: there is none."""
+) -> Node | None:
+    """Return the part of a tree whose paths load what there is and store what is needed; None if empty."""
     for event in node.step.events:
         pair = event.location, event.value
         if event.kind == WRITE:

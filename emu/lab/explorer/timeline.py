@@ -30,9 +30,11 @@ class Line:
 
 
 def timeline(
-    witness: Sequence[Read], places: Places, name: Callable[[Hashable], str],
+    witness: Sequence[Read],
+    places: Places,
+    name: Callable[[Hashable], str],
     value: Callable[[Hashable, Hashable], str],
-) -> list[Line]:  # fmt: skip
+) -> list[Line]:
     """Return the events that a counterexample consists of, CPU after CPU.
 
     Of the patching CPU only what concerns words that the others touch is told; of them, all but idling.
