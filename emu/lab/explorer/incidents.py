@@ -194,7 +194,7 @@ def _incidents() -> list[Incident]:
         Incident(
             name="site-pair",
             commit="b2137c3b6d7a (riscv)",
-            description="both words of a site are switched on: a CPU stopped between them runs one old, one new",
+            description="both words of a site are switched on: a CPU stopped between them runs one old word",
             ports=_ARM,
             broken=Poking(
                 name="site-pair",

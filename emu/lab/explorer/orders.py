@@ -74,8 +74,8 @@ class Track:
             Event(kind, location, value, placed.local, placed.synced, partner=partner, tag=tag)
         )
         self.count += 1
-        assert self.count == placed.index + 1, "each event is placed once"
-        return int(placed.index)
+        assert self.count == placed.number + 1, "each event is placed once"
+        return int(placed.number)
 
     def read(
         self,
