@@ -8,14 +8,19 @@ from emu.arch import PORTS
 from emu.build.manifest import image_names
 from emu.cli.main import main
 from emu.lab.defects import DEFECTS
+from emu.lab.explorer.catalogue import descriptions
+from emu.lab.explorer.incidents import INCIDENTS
 from emu.lab.incidents import incident_names
 from emu.lab.scenario import scenario_names
 from emu.livepatch import FLAVOURS
+from emu.timing import cpu_model_names
 
 NAMES = {
     "images": image_names(),
     "scenarios": scenario_names(),
-    "incidents": incident_names(),
+    "incidents": [*incident_names(), *INCIDENTS],
+    "explorations": list(descriptions()),
+    "cpu-models": cpu_model_names(),
     "defects": sorted(DEFECTS),
     "flavours": sorted(FLAVOURS),
     "ports": sorted(PORTS),

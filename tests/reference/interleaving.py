@@ -52,7 +52,9 @@ class _Cpu:
             after = program.read(step.state, value)
             return [] if after.dead else [self._begun(after, value, memory)]
         ways = [program.way(step.state, number) for number in range(step.ways)]
-        return [self._begun(after, ("way", number), memory) for number, after in enumerate(ways) if not after.dead]
+        return [
+            self._begun(after, ("way", number), memory) for number, after in enumerate(ways) if not after.dead
+        ]
 
     def _begun(
         self, step: Step, chosen: Hashable, memory: dict[Hashable, Any]

@@ -194,7 +194,7 @@ class Replay:
         driver = next(task for task in self.world.tasks if task.comm == "klp_driver")
         self.memory.store(self.world.percpu[0] + PERCPU.offset("current_task"), driver.struct)
 
-    def trace(self, body: Callable[[Replay], None]) -> Trace:
+    def trace(self, body: Callable[[Replay], object]) -> Trace:
         """Note all operations of ``body`` from now on, until it ends or can't go on."""
         self._recording = True
         end, note = End.DONE, ""

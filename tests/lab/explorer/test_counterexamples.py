@@ -64,7 +64,9 @@ class TestInvariants:
         assert any("which is no version" in one.what for one in report.violations)
 
     def test_the_wrong_side(self, shelf: Shelf) -> None:
-        odd = replace(LIVEPATCHING["stacked-enable"], name="turned", versions={0: "livepatch-2", 1: "livepatch-1"})
+        odd = replace(
+            LIVEPATCHING["stacked-enable"], name="turned", versions={0: "livepatch-2", 1: "livepatch-1"}
+        )
 
         report = _of(shelf, odd)
 
@@ -82,7 +84,9 @@ class TestTimelines:
 
         told = [line.what for line in report.violations[0].schedule if line.cpu == 1]
 
-        assert told[-1].startswith("reads user/1.0->patch_state = -1, as it was at first: from before CPU0's store of 1")
+        assert told[-1].startswith(
+            "reads user/1.0->patch_state = -1, as it was at first: from before CPU0's store of 1"
+        )
         assert "emu/livepatch/transition.py" in told[-1]
 
     def test_the_shortest_programs_come_first(self, shelf: Shelf) -> None:

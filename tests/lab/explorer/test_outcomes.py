@@ -58,7 +58,9 @@ class TestOutcomes:
         report = explore_scenario(shelf.laboratory(named(scenario), "x86_64"), Model.TSO)
 
         assert report.holds
-        words = {word for told in _told(report) for word in told.replace("int3, emulated", "int3").split(", ")}
+        words = {
+            word for told in _told(report) for word in told.replace("int3, emulated", "int3").split(", ")
+        }
         assert words == {"old", "new", "int3 new", "complete", "not complete"}
 
     def test_the_weaker_model_has_more_executions(self, shelf: Shelf) -> None:
@@ -72,7 +74,9 @@ class TestOutcomes:
         laboratory = shelf.laboratory(named("stacked-enable"), "arm64")
         fresh = Shelf(1).laboratory(named("stacked-enable"), "arm64")
 
-        first, second = (explore_scenario(one, Model.ARM64, dropped=("printk",)) for one in (laboratory, fresh))
+        first, second = (
+            explore_scenario(one, Model.ARM64, dropped=("printk",)) for one in (laboratory, fresh)
+        )
 
         assert first == second  # but for the seconds
 

@@ -35,7 +35,9 @@ class TestReplay:
             machine.kernel.installer.on_operation = played.append
             handle = machine.livepatch.enable(patch_named("livepatch-1"))
             machine.run(until=handle.settled)
-            patch = next(n for n, o in enumerate(played) if o.what == "module livepatch-1" and o.kind is OpKind.ALLOC)
+            patch = next(
+                n for n, o in enumerate(played) if o.what == "module livepatch-1" and o.kind is OpKind.ALLOC
+            )
 
         trace = replay.trace(lambda r: r.klp.enable(patch_named("livepatch-1")))
 
