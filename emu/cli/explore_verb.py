@@ -165,7 +165,7 @@ def _text(scenario: str, report: Report) -> str:
     lines.append("")
     for one in report.violations:
         lines.append(f"VIOLATED in {one.executions:_} executions: {one.what}")
-        for line in one.schedule:
+        for line in one.schedule if one is report.violations[0] else ():
             lines.append(f"  CPU{line.cpu}  {line.what}{f'  [{line.at}]' if line.at else ''}")
         lines.append("")
     done = "complete" if report.complete else f"NOT complete, stopped by {report.stopped_by}"

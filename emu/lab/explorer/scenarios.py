@@ -22,6 +22,12 @@ def _with_first(replay: Replay) -> None:
     replay.klp.enable(patch_named(_FIRST))
 
 
+def _with_both(replay: Replay) -> None:
+    """Begin with the second patch on top of the first."""
+    replay.klp.enable(patch_named(_FIRST))
+    replay.klp.enable(patch_named(_SECOND))
+
+
 def _enable(name: str, *, replace: bool = False) -> Callable[[Replay], None]:
     def body(replay: Replay) -> None:
         replay.klp.enable(patch_named(name, replace=replace))
@@ -30,9 +36,14 @@ def _enable(name: str, *, replace: bool = False) -> Callable[[Replay], None]:
     return body
 
 
-def _disable(replay: Replay) -> None:
-    replay.klp.disable(replay.klp.find(_FIRST))
+def _disable(replay: Replay, name: str = _FIRST) -> None:
+    replay.klp.disable(replay.klp.find(name))
     replay.settled()
+
+
+def _disable_second(replay: Replay) -> None:
+    _disable(replay, _SECOND)
+    replay.klp.unload(replay.klp.find(_SECOND))
 
 
 def _unload(replay: Replay) -> None:
@@ -106,6 +117,14 @@ LIVEPATCHING: Mapping[str, Livepatching] = MappingProxyType(
                 description="a second patch goes on top of the first: no site changes",
                 setup=_with_first,
                 body=_enable(_SECOND),
+                versions={0: _FIRST, 1: _SECOND},
+            ),
+            Livepatching(
+                name="stacked-disable",
+                description="the second of two patches is disabled and unloaded: no site changes",
+                setup=_with_both,
+                body=_disable_second,
+                side=1,
                 versions={0: _FIRST, 1: _SECOND},
             ),
             Livepatching(

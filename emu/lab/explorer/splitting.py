@@ -89,7 +89,15 @@ def explore_split(
             roots.append(kept)
         if len(roots) < len(forest.roots):
             continue
-        seconds = None if max_seconds is None else max(0.05, max_seconds - (time.monotonic() - started))
+        seconds = None if max_seconds is None else max_seconds - (time.monotonic() - started)
+        if seconds is not None and seconds <= 0:
+            return Exploration(
+                outcomes=tuple(outcomes),
+                executions=executions,
+                complete=False,
+                steps=steps,
+                stopped_by="time",
+            )
         limit = None if max_executions is None else max_executions - executions
         found = explore(
             [_Fixed(root) for root in roots],

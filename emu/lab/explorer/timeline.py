@@ -54,7 +54,10 @@ def timeline(
                 continue
             verb = "fetches" if event.kind == FETCH else "reads"
             text = f"{verb} {name(event.location)} = {value(event.location, event.value)}"
-            text += _source(witness, number, places, value)
+            source = _source(witness, number, places, value)
+            if one.cpu == 0 and "CPU" not in source:
+                continue  # it knows what it has stored itself
+            text += source
         elif event.kind == WRITE:
             if one.cpu == 0 and event.location not in touched:
                 continue
