@@ -406,7 +406,7 @@ def step(
         cpu[T_LOCK_DONE] = complete
         cpu[T_LOAD_BARRIER] = max(cpu[T_LOAD_BARRIER], lock_start + cpu[P_LOAD_AFTER_LOCK])
 
-    if stores and flags & F_STORE_DATA_ONLY and rows[at + R_DEST0] != NONE:
+    if stores and flags & F_STORE_DATA_ONLY and rows[at + R_DEST0] != NONE and cpu[T_CPUS] > 1:
         owning = reach(cpu, shared, store, True)  # a store-exclusive: it tells whether the line was kept
         if owning:
             complete += owning

@@ -234,7 +234,8 @@ class TestUnderWay:
     def test_both_modes_record_the_same(self, setup: str) -> None:
         runs = []
         for mode in ("fast", "exact"):
-            users = Users(setup, cpus=3, workers=2, users=1, mode=mode, schedule="quantum", quantum=50)
+            order = {"mode": mode, "schedule": "quantum", "ordering": "sc"}
+            users = Users(setup, cpus=3, workers=2, users=1, quantum=50, **order)
             offset = users.machine.port.site.body_offset
             assert users.insmod("kp_user", fn="mini_nested", off=offset, post=1) == 0
             probe = users.kprobe(pre="kp_pre")
