@@ -91,7 +91,9 @@ class TestExamples:
 
 
 def test_every_example_is_run() -> None:
-    others = {"regression_test.py", "my_scenario.toml"}
+    compared = {"enter_by_jmp.s", "enter_by_ret.s"}  # by the README: tests/test_readme.py
+    assert all(f"examples/{name}" in (ROOT / "README.md").read_text(encoding="utf-8") for name in compared)
+    others = {"regression_test.py", "my_scenario.toml", *compared}
     assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == PROMISES.keys() | others
 
 
