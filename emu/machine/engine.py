@@ -80,7 +80,7 @@ _MANY = 4
 
 
 def _collect_unused() -> None:
-    """Free engines that nobody uses: cycles keep them until a collection, which counts objects, not their 40 MiB."""
+    """Free unused engines: cycles keep them until a collection, which counts objects, not 40 MiB each."""
     if len(_engines) >= _MANY:
         gc.collect()
 

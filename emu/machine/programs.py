@@ -22,7 +22,7 @@ SHARED_WORDS = KERNEL_DATA.base + 0x1000
 _SPACING = 0x1000
 """Bytes from one thread's code to the next."""
 _MARGIN = 64
-"""NOPs before and behind a thread's code. It begins at any of those before, so that threads meet at all places."""
+"""NOPs before and behind a thread's code; it begins at any of those before, so that all places meet."""
 _LIMIT = 100_000
 """Instructions of all threads after which a run is given up."""
 
