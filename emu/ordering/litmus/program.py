@@ -10,6 +10,7 @@ from emu.ordering.code import arm64, x86_64
 from emu.ordering.code.arm64.branches import undefined
 from emu.ordering.code.arm64.operands import register as arm_register
 from emu.ordering.code.errors import CodeError, UnsupportedError
+from emu.ordering.code.layout import LINE, Layout, Piece
 from emu.ordering.code.thread import Code, Instruction
 from emu.ordering.code.x86_64.operands import register as x86_register
 from emu.ordering.litmus.condition import Condition, Place, read_condition
@@ -55,10 +56,12 @@ class LitmusTest:
         """Return the type of a register or location."""
         return self.types.get((place.cpu, place.name), INT)
 
-    def address_of(self, place: Place) -> int:
-        """Return the address of a location."""
+    def pieces_of(self, place: Place) -> list[Piece]:
+        """Return the bytes of a location, element after element if it is a whole array."""
+        kind = self.type_of(place)
         base = self.names.symbol(place.name)
-        return base + place.index * self.type_of(place).size if place.index > 0 else base
+        numbers = range(kind.count) if kind.count and place.index < 0 else [max(place.index, 0)]
+        return [Piece(base + number * kind.size, kind.size) for number in numbers]
 
 
 class _Builder:
@@ -74,6 +77,7 @@ class _Builder:
         self.handlers: dict[int, int] = {}
         self.init: Init
         self.decoded: dict[tuple[Any, int], Instruction] = {}
+        self.items: dict[Piece, int] = {}
 
     def build(self) -> LitmusTest:
         source = self.source
@@ -96,7 +100,7 @@ class _Builder:
             self._restricted,
             self.unroll,
         )
-        return LitmusTest(
+        test = LitmusTest(
             source,
             code,
             self.starts,
@@ -108,6 +112,9 @@ class _Builder:
             condition,
             [cell[1] if cell else "" for cell in self.cells],
         )
+        shown = [piece for place in condition.places if place.cpu < 0 for piece in test.pieces_of(place)]
+        code.layout = Layout(self.items, shown, 0 if self.arm else LINE)
+        return test
 
     def _columns(self) -> None:
         """Lay the columns out one behind the other, each with a stop at its end."""
@@ -251,9 +258,9 @@ class _Builder:
         if item.value.startswith("{"):
             values = [part for part in item.value.strip("{} ").split(",") if part.strip()]
             for place, text in enumerate(values):
-                memory[base + place * kind.size] = (
-                    self.value(text.strip(), item.line) & (1 << 8 * kind.size) - 1
-                )
+                number = self.value(text.strip(), item.line) & (1 << 8 * kind.size) - 1
+                memory[base + place * kind.size] = number
+                self.items[Piece(base + place * kind.size, kind.size)] = number
             return
         offset = int(rest.rstrip("] ")) * kind.size if rest else 0
         value = self.value(item.value, item.line)
@@ -261,7 +268,9 @@ class _Builder:
         if value > 2**31 and (-1, name) not in self.init.types:
             size = 8  # an address in a location of no declared type
             self.init.types[-1, name] = Type(8, True) if value < Code.BASE else INT
-        memory[base + offset] = value & (1 << 8 * max(size, 8 if value >= Code.BASE else size)) - 1
+        size = max(size, 8 if value >= Code.BASE else size)
+        memory[base + offset] = value & (1 << 8 * size) - 1
+        self.items[Piece(base + offset, size)] = memory[base + offset]
 
     def _written(self, text: str, place: Place, line: int) -> int | str:
         """Return what a value in the condition looks like at a place."""

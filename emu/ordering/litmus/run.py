@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from emu.ordering.code.errors import CodeError, UnsupportedError
-from emu.ordering.code.thread import State, Thread
+from emu.ordering.code.thread import State, Thread, settled
 from emu.ordering.columns import ARM_ATOMIC, CACHE_DIC, CACHE_IDC, GUESS_CACHES, SERIAL_FETCH
 from emu.ordering.explore import Exploration, explore
 from emu.ordering.litmus.condition import Place
@@ -115,7 +115,9 @@ def run_text(
     elif model is Model.ARM64 and not arm:
         raise LitmusError(path, 1, "model arm64 does not fit X86_64 instructions; use tso or sc")
     try:
-        found = _explore(test, model, max_seconds, max_executions, progress)
+        found = settled(
+            test.code, lambda: _explore(test, model, max_seconds, max_executions, progress)
+        )
     except UnsupportedError as error:
         raise UnsupportedTestError(path, 0, str(error)) from None
     except CodeError as error:
@@ -139,10 +141,8 @@ def _explore(
     observed: list[int] = []
     for place in places:
         if place.cpu < 0:
-            kind = test.type_of(place)
-            base = test.address_of(place)
-            count = kind.count if kind.count and place.index < 0 else 1
-            observed.extend(base + kind.size * number for number in range(count))
+            for piece in test.pieces_of(place):
+                observed.extend(test.code.layout.locations(piece))
     rules = 0
     if model is Model.ARM64:
         rules = ARM_ATOMIC
@@ -157,7 +157,7 @@ def _explore(
         arm = test.source.arch == "AArch64"
         rules = SERIAL_FETCH if model is Model.TSO and not arm else CACHE_DIC
     return explore(
-        programs, test.memory, rules=rules, observed=observed, max_seconds=max_seconds,
+        programs, test.code.layout.initial(test.memory), rules=rules, observed=observed, max_seconds=max_seconds,
         max_executions=max_executions, progress=progress,
     )  # fmt: skip
 
@@ -246,12 +246,10 @@ def _getter(
         at, slot = cpus.index(place.cpu), slots[place.cpu]
         slots[place.cpu] = slot + 1
         return lambda outcome: shown(outcome.finals[at].registers[slot], kind)
-    base = test.address_of(place)
+    readers = [test.code.layout.reader(piece) for piece in test.pieces_of(place)]
     if kind.count and place.index < 0:
-        return lambda outcome: "{" + ",".join(
-            str(shown(outcome.memory[base + kind.size * one], kind)) for one in range(kind.count)
-        ) + "}"  # fmt: skip
-    return lambda outcome: shown(outcome.memory[base], kind)
+        return lambda outcome: "{" + ",".join(str(shown(read(outcome.memory), kind)) for read in readers) + "}"
+    return lambda outcome: shown(readers[0](outcome.memory), kind)
 
 
 def _fault_matcher(test: LitmusTest, place: Place) -> Callable[[int, str], bool]:
