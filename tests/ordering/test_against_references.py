@@ -10,14 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from emu.ordering.code.thread import settled
 from emu.ordering.columns import ARM_ATOMIC
-from emu.ordering.explore import explore
+from emu.ordering.explore import Exploration, explore
 from emu.ordering.generate import random_test
 from emu.ordering.litmus.program import LitmusTest
 from emu.ordering.local_arm64 import ArmOrder
 from emu.ordering.local_x86 import TsoOrder
 from emu.ordering.tree import Forest
-from tests.ordering.support import observed, programs, read
+from tests.ordering.support import initial, observed, programs, read
 from tests.reference.machines import Recorder, run
 from tests.reference.memory_models import candidates, outcomes
 
@@ -28,8 +29,11 @@ MOST = 3000
 
 
 def explored(test: LitmusTest, order: Any, rules: int = 0) -> dict[Any, int]:
+    def attempt() -> Exploration:
+        return explore(programs(test, order), initial(test), rules=rules, observed=observed(test))
+
+    found = settled(test.code, attempt)
     places = observed(test)
-    found = explore(programs(test, order), test.memory, rules=rules, observed=places)
     assert found.complete
     result: dict[Any, int] = {}
     for one in found.outcomes:
@@ -39,10 +43,11 @@ def explored(test: LitmusTest, order: Any, rules: int = 0) -> dict[Any, int]:
 
 
 def plain(test: LitmusTest, order: Any, *, arm: bool) -> dict[Any, int] | None:
-    forest = Forest(programs(test, order), dict(test.memory))
-    if sum(1 for _ in zip(candidates(forest, test.memory), range(MOST), strict=False)) == MOST:
+    forest = settled(test.code, lambda: Forest(programs(test, order), initial(test)))
+    memory = initial(test)
+    if sum(1 for _ in zip(candidates(forest, memory), range(MOST), strict=False)) == MOST:
         return None
-    return outcomes(forest, test.memory, observed(test), arm=arm)
+    return outcomes(forest, memory, observed(test), arm=arm)
 
 
 class TestAxioms:
