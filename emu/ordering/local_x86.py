@@ -99,7 +99,7 @@ class TsoOrder:
         return placed
 
     def enter(self, locations: Iterable[int] = ()) -> tuple[int, int]:
-        """Add the entry of a single-copy atomic access that is made in pieces; return its number, and no hazards."""
+        """Add the entry of a single-copy atomic access in pieces; return its number, and no hazards."""
         del locations
         index = self.count
         self.count = index + 1

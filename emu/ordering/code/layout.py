@@ -8,6 +8,7 @@ observes, raises `FinerError`; then the exploration begins anew with that access
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 LINE = 64
@@ -55,7 +56,7 @@ class Layout:
     Args:
         items: initial values.
         shown: places that the test observes.
-        line: accesses within so many aligned bytes are single-copy atomic; 0: those at a multiple of their size.
+        line: bytes; accesses inside one line are single-copy atomic; 0: those at a multiple of their size.
         known: accesses that may overlap.
     """
 
@@ -70,7 +71,9 @@ class Layout:
         self.known = known
         self._line = line
         self._soft = {**dict.fromkeys(self.shown, 0), **self.items}
-        self._made = {one: Access(pieces, self.single(one)) for one, pieces in _cut(known, self.single).items()}
+        self._made = {
+            one: Access(pieces, self.single(one)) for one, pieces in _cut(known, self.single).items()
+        }
 
     def finer(self, accesses: frozenset[Piece]) -> Layout:
         """Return a layout in which these accesses may overlap."""
@@ -106,6 +109,12 @@ class Layout:
             ):
                 return True
         return False
+
+    def size_at(self, location: int) -> int:
+        """Return the size of the piece that begins at an address, in bytes."""
+        return next(
+            piece.size for one in self._made.values() for piece in one.pieces if piece.address == location
+        )
 
     def initial(self, memory: Mapping[int, int]) -> dict[int, int]:
         """Return the initial value of each location.
@@ -167,7 +176,7 @@ def _moved(value: int, by: int) -> int:
 
 
 def _cut(known: frozenset[Piece], single: Callable[[Piece], bool]) -> dict[Piece, tuple[Piece, ...]]:
-    """Cut each access where another begins or ends, and into bytes where not even it is single-copy atomic."""
+    """Cut accesses where others begin or end, and into bytes those that are not single-copy atomic."""
     cuts: set[int] = set()
     for one in known:
         cuts |= {one.address, one.address + one.size}
@@ -176,7 +185,5 @@ def _cut(known: frozenset[Piece], single: Callable[[Piece], bool]) -> dict[Piece
     result = {}
     for one in known:
         edges = sorted(cut for cut in cuts if one.address <= cut <= one.address + one.size)
-        result[one] = tuple(
-            Piece(start, end - start) for start, end in zip(edges, edges[1:], strict=False)
-        )
+        result[one] = tuple(Piece(start, end - start) for start, end in pairwise(edges))
     return result

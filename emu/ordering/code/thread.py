@@ -79,7 +79,7 @@ class Code:
             FinerError: not in the pieces known so far.
         """
         found = self.layout.access(address, size)
-        if self.exposed and (len(found.pieces) > 1 or not self.is_text(address)):
+        if self.exposed and (len(found.pieces) > 1 or size < 4 or not self.is_text(address)):
             last = min(address + size - 1, self.address(len(self.instructions)))
             if any(self.is_text(at & ~3) for at in range(max(address, self.BASE), last + 1)):
                 raise UnsupportedError("accesses to parts of instructions are not modelled")

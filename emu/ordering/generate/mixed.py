@@ -100,9 +100,7 @@ class _Arm:
             self.lines.append(f"LDP {_view(one, size)},{_view(two, size)},[X20]")
             self.loaded += [one, two]
         else:
-            self.lines.append(
-                f"STP {_view(self.value(size), size)},{_view(self.value(size), size)},[X20]"
-            )
+            self.lines.append(f"STP {_view(self.value(size), size)},{_view(self.value(size), size)},[X20]")
         return None
 
     def atomic(self) -> None:
@@ -123,7 +121,9 @@ class _Arm:
     def exclusive(self) -> None:
         where, size = self.place(False)
         target, status = self.fresh(True), self.fresh()
-        self.lines.append(f"{self.rng.choice(['LDXR', 'LDAXR'])}{_SUFFIX[size]} {_view(target, size)},{where}")
+        self.lines.append(
+            f"{self.rng.choice(['LDXR', 'LDAXR'])}{_SUFFIX[size]} {_view(target, size)},{where}"
+        )
         self.loaded.append(target)
         value = self.value(size)
         name = self.rng.choice(["STXR", "STLXR"]) + _SUFFIX[size]
@@ -176,9 +176,7 @@ def random_mixed_x86(rng: random.Random, name: str, cpus: int, length: int) -> s
     for cpu in range(cpus):
         lines: list[str] = []
         free, loaded = list("abcd"), []
-        init += "".join(
-            f"{cpu}:{base}={one}; " for base, one in zip(_BASES, shape.locations, strict=False)
-        )
+        init += "".join(f"{cpu}:{base}={one}; " for base, one in zip(_BASES, shape.locations, strict=False))
         for _ in range(length):
             place, offset, size = shape.access()
             where = f"{offset or ''}(%{_BASES[shape.locations.index(place)]})"
@@ -193,7 +191,9 @@ def random_mixed_x86(rng: random.Random, name: str, cpus: int, length: int) -> s
                 if kind == "xchg":
                     lines.append(f"mov{letter} ${number},%{register}")
                 lines.append(
-                    f"xchg{letter} %{register},{where}" if kind == "xchg" else f"mov{letter} {where},%{register}"
+                    f"xchg{letter} %{register},{where}"
+                    if kind == "xchg"
+                    else f"mov{letter} {where},%{register}"
                 )
                 init += f"uint64_t {cpu}:r{one}x; "
             elif kind == "fence":

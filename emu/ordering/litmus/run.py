@@ -115,9 +115,7 @@ def run_text(
     elif model is Model.ARM64 and not arm:
         raise LitmusError(path, 1, "model arm64 does not fit X86_64 instructions; use tso or sc")
     try:
-        found = settled(
-            test.code, lambda: _explore(test, model, max_seconds, max_executions, progress)
-        )
+        found = settled(test.code, lambda: _explore(test, model, max_seconds, max_executions, progress))
     except UnsupportedError as error:
         raise UnsupportedTestError(path, 0, str(error)) from None
     except CodeError as error:
@@ -157,8 +155,8 @@ def _explore(
         arm = test.source.arch == "AArch64"
         rules = SERIAL_FETCH if model is Model.TSO and not arm else CACHE_DIC
     return explore(
-        programs, test.code.layout.initial(test.memory), rules=rules, observed=observed, max_seconds=max_seconds,
-        max_executions=max_executions, progress=progress,
+        programs, test.code.layout.initial(test.memory), rules=rules, observed=observed,
+        max_seconds=max_seconds, max_executions=max_executions, progress=progress,
     )  # fmt: skip
 
 
@@ -248,7 +246,9 @@ def _getter(
         return lambda outcome: shown(outcome.finals[at].registers[slot], kind)
     readers = [test.code.layout.reader(piece) for piece in test.pieces_of(place)]
     if kind.count and place.index < 0:
-        return lambda outcome: "{" + ",".join(str(shown(read(outcome.memory), kind)) for read in readers) + "}"
+        return lambda outcome: (
+            "{" + ",".join(str(shown(read(outcome.memory), kind)) for read in readers) + "}"
+        )
     return lambda outcome: shown(readers[0](outcome.memory), kind)
 
 
