@@ -57,7 +57,7 @@ class TestAxioms:
     @RELAXED
     @given(seed=SEEDS)
     def test_arm(self, features: str, seed: int) -> None:
-        test = read(random_test(seed, features, cpus=2, length=2))
+        test = read(random_test(seed, features, cpus=2, length=3 if features == "mixed" else 2))
         expected = plain(test, ArmOrder, arm=True)
         if expected is not None:
             assert explored(test, ArmOrder, ARM_ATOMIC) == expected
@@ -69,7 +69,7 @@ class TestAxioms:
         def order() -> TsoOrder:
             return TsoOrder(total=total)
 
-        test = read(random_test(seed, features, cpus=2, length=2))
+        test = read(random_test(seed, features, cpus=2, length=3 if features == "mixed-x86" else 2))
         expected = plain(test, order, arm=False)
         if expected is not None:
             assert explored(test, order) == expected
