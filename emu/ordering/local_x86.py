@@ -44,10 +44,10 @@ class TsoOrder:
             setattr(new, name, getattr(self, name))
         return new
 
-    def _place(self, local: int, own: int) -> Placed:
+    def _place(self, local: int, own: int, pieces: int) -> Placed:
         index = self.count
         self.count = index + 1
-        local = self._all if self._total else local & ~own | self._fetches | self._serial
+        local = self._all & ~pieces if self._total else local & ~own | self._fetches | self._serial
         self._all |= 1 << index
         return Placed(index, local, 0, Deps(1 << index, 1 << index))
 
@@ -65,7 +65,7 @@ class TsoOrder:
         """
         del location, address, arm
         before = self._reads | self._writes_fenced | self._locked_writes
-        placed = self._place(before | self._writes if locked else before, own)
+        placed = self._place(before | self._writes if locked else before, own, own)
         self._reads |= 1 << placed.number
         return placed
 
@@ -92,7 +92,7 @@ class TsoOrder:
             arm: what only the Arm model looks at.
         """
         del location, address, data, arm
-        placed = self._place(self._reads | self._writes, own)
+        placed = self._place(self._reads | self._writes, own, own & self._writes)
         self._writes |= 1 << placed.number
         if locked or atomic_read >= 0:
             self._locked_writes |= 1 << placed.number

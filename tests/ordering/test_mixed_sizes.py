@@ -213,3 +213,13 @@ SB = (
 def test_sequential_consistency_sees_pieces_of_one_access_at_once() -> None:
     assert run_text(SB, "SB").verdict == "Allowed"
     assert run_text(SB, "SB", model=Model.SC).verdict == "Forbidden"
+
+
+@pytest.mark.parametrize("model", [Model.SC, Model.TSO, Model.ARM64])
+def test_bytes_of_what_is_not_aligned_come_in_any_order(model: Model) -> None:
+    text = (
+        "AArch64 t\n{ uint32_t x; 0:X1=x; 0:X0=0x01010101; 1:X1=x; }\n P0 | P1 ;\n"
+        " STR W0,[X1] | LDRH W2,[X1,#1] ;\nlocations [1:X2;]\nforall true\n"
+    )
+
+    assert {row["1:X2"] for row in run_text(text, "t", model=model).states} == {0, 1, 0x100, 0x101}
