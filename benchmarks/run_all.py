@@ -13,7 +13,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.harness import ROOT, Table, environment, facts_line
 
-BENCHMARKS = ("dispatch", "memory", "trace", "startup", "install", "transition", "ordering", "litmus")
+BENCHMARKS = (
+    "dispatch", "memory", "trace", "startup", "install", "transition", "ordering", "litmus", "timed", "cycles",
+    "arm64_curve",
+)  # fmt: skip
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "performance.md"
 

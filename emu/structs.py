@@ -219,7 +219,9 @@ FTRACE_OPS = Struct(
         "next": Member(0x08, "<u8", "ftrace_ops_list; ftrace_list_end ends it"),
         "flags": Member(0x10, "<u8", "FTRACE_OPS_FL_*"),
         "private": Member(0x18, "<u8", "the handler's own: of the function tracer, a trace_array"),
-        "local_hash.notrace_hash": Member(0x20, "<u8", "address of an FTRACE_HASH; 0 = empty; nobody sets one"),
+        "local_hash.notrace_hash": Member(
+            0x20, "<u8", "address of an FTRACE_HASH; 0 = empty; nobody sets one"
+        ),
         "local_hash.filter_hash": Member(0x28, "<u8", "address of an FTRACE_HASH; 0 = empty"),
         "func_hash": Member(0x30, "<u8", "address of an FTRACE_OPS_HASH, its own local_hash"),
         "trampoline": Member(0x38, "<u8", "private copy of the caller; 0 = none"),

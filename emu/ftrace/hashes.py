@@ -70,8 +70,8 @@ class Hashes:
     def clear_mod(self, ips: frozenset[int]) -> None:
         """Let no table match ``ips`` any more, which belong to a module that goes.
 
-        Their entries' addresses become 0, which is no site; the table as such stays, so an ops whose sites have
-        all gone wants none. Source: kernel/trace/ftrace.c, clear_mod_from_hash (6.1).
+        Their entries' addresses become 0, which is no site; the table as such stays, so an ops whose sites
+        have all gone wants none. Source: kernel/trace/ftrace.c, clear_mod_from_hash (6.1).
         """
         for address, table in self._ips.items():
             for entry, ip in zip(places(address, len(table))[1], table, strict=True):

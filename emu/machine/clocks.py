@@ -24,7 +24,7 @@ from emu.timing import (
     send_ipi,
     step,
 )
-from emu.timing.layout import T_CLOCK
+from emu.timing.layout import T_CLOCK, T_INSTRUCTIONS, T_L1D_MISSES, T_MISPREDICTS
 
 if TYPE_CHECKING:
     from emu.machine.engine import Engine
@@ -121,6 +121,15 @@ class CycleClocks:
         arrival = int(send_ipi(self._own(cpu)))
         self._set(cpu)
         return arrival
+
+    def counters(self, cpu: int) -> dict[str, int]:
+        """Return what a CPU has counted: ``instructions``, ``mispredictions``, ``misses`` of L1D."""
+        own = self._own(cpu)
+        return {
+            "instructions": int(own[T_INSTRUCTIONS]),
+            "mispredictions": int(own[T_MISPREDICTS]),
+            "misses": int(own[T_L1D_MISSES]),
+        }
 
     def _own(self, cpu: int) -> NDArray[np.int64]:
         return self._models[cpu]

@@ -147,7 +147,6 @@ class TestFilter:
         assert kernel.called(kernel.site("mini_leaf")) is None
 
 
-
 class TestIpmodify:
     """One user per site may change the instruction pointer."""
 

@@ -104,7 +104,12 @@ class TestPatchFunc:
         bench.kernel.player.operations.clear()
         bench.patcher.klp_patch_func(func)
         names = bench.kernel.player.names(OpKind.STORE, OpKind.TEXT_STORE)
-        order = ["list_add_rcu head->next", "ftrace_ops->local_hash.filter_hash", "ftrace_ops_list", "klp_func->patched"]
+        order = [
+            "list_add_rcu head->next",
+            "ftrace_ops->local_hash.filter_hash",
+            "ftrace_ops_list",
+            "klp_func->patched",
+        ]
         assert [n for n in names if n in order] == order
         assert names[-1] == "klp_func->patched"
 
