@@ -7,11 +7,10 @@ from numpy.typing import NDArray
 
 from emu.compiled import jit
 from emu.timing.caches import LINE_BITS, beyond_first, forget, touch
+from emu.timing.directions import predict_direction
 from emu.timing.layout import (
     BTB,
     BTB_AT,
-    DIRECTIONS,
-    DIRECTIONS_AT,
     INDIRECT_AT,
     INDIRECTS,
     P_BTB_MISS,
@@ -41,7 +40,6 @@ from emu.timing.layout import (
     T_FETCH_REASON,
     T_FETCH_SHADOW,
     T_FETCH_SLOTS,
-    T_HISTORY,
     T_L1I_AT,
     T_L1I_MISSES,
     T_PATH,
@@ -177,21 +175,13 @@ def follow(cpu: Words, shared: Words, kind: int, pc: int, next_pc: int, taken: b
 def predict(cpu: Words, kind: int, pc: int, length: int, next_pc: int) -> bool:
     """Predict a branch, learn how it went, and say whether the prediction was right.
 
-    Directions: one table of counters by address and one by address and history, which is believed where it
-    is certain. Indirect branches: by address and the path to it. Returns: a stack.
+    Directions: see `emu.timing.directions`. Indirect branches: by address and the path to it. Returns: a
+    stack.
     """
     taken = next_pc != pc + length
     right = True
     if kind == _CONDITIONAL:
-        plain = DIRECTIONS_AT + ((pc ^ pc >> 12) & (DIRECTIONS - 1))
-        history = cpu[T_HISTORY]
-        mixed = DIRECTIONS_AT + DIRECTIONS + ((pc ^ history * 0x9E5) & (DIRECTIONS - 1))
-        a, b = cpu[plain], cpu[mixed]
-        right = ((b if abs(b) == 2 else a) > 0) == taken
-        step = 1 if taken else -1
-        cpu[plain] = max(min(a + step, 2), -2)
-        cpu[mixed] = max(min(b + step, 2), -2)
-        cpu[T_HISTORY] = (history << 1 | taken) & 0xFFF
+        right = predict_direction(cpu, pc, taken)
     elif kind in (_INDIRECT, _INDIRECT_CALL):
         slot = INDIRECT_AT + 2 * ((pc ^ cpu[T_PATH]) & (INDIRECTS - 1))
         right = cpu[slot] == pc and cpu[slot + 1] == next_pc

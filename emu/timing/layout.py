@@ -25,8 +25,8 @@ from enum import IntEnum
     P_SPLIT_STORE, P_FORWARD_CONTAINED_RENAMED, P_FORWARD_SHARE, P_INDEXED_LOAD_EXTRA,
     P_EXTENDED_LOAD_EXTRA, P_DIV_BITS_UNKNOWN, P_SWITCH_CLEARS_RETURNS,
     P_STORE_LATENCY, P_RENAME_DEPTH,
-    P_COMMIT_DELAY, P_FORWARD_NEAR, P_BRANCH_SLOTS,
-) = range(88)  # fmt: skip
+    P_COMMIT_DELAY, P_FORWARD_NEAR, P_BRANCH_SLOTS, P_HISTORY,
+) = range(89)  # fmt: skip
 PARAMETERS = 96
 
 # --- one CPU ----------------------------------------------------------------------------------------
@@ -47,7 +47,8 @@ PARAMETERS = 96
     V_FETCH, V_DISPATCH, V_READY, V_ISSUE, V_COMPLETE, V_RETIRE,
     V_DISPATCH_WAIT, V_ISSUE_WAIT, V_MISPREDICTED,
     T_L1D_MISSES, T_L1I_MISSES, T_LINE_TRANSFERS, T_FORWARDS, T_FORWARD_FAILS,
-) = range(PARAMETERS, PARAMETERS + 64)  # fmt: skip
+    T_BRANCHES, T_LONG_HISTORY_AT,  # and three more: two foldings each of two histories
+) = range(PARAMETERS, PARAMETERS + 66)  # fmt: skip
 
 REGISTERS = 96
 X86_STACK_POINTER = 4  # the only register that a stack engine keeps
@@ -65,7 +66,9 @@ STORE_WORDS = 8
 DIRECTIONS_AT, DIRECTIONS = STORES_AT + STORES * STORE_WORDS, 4096  # bimodal, then with history
 INDIRECT_AT, INDIRECTS = DIRECTIONS_AT + 2 * DIRECTIONS, 1024  # (branch, target)
 BTB_AT, BTB = INDIRECT_AT + 2 * INDIRECTS, 4096
-CACHES_AT = BTB_AT + BTB  # L1I, L1D, L2, TLBs, as large as the model says
+HISTORY_AT, HISTORY_WORDS = BTB_AT + BTB, 1024  # the last conditional branches
+TAGGED_AT, TAGGED = HISTORY_AT + HISTORY_WORDS, 2048  # directions by the first, then the second long history
+CACHES_AT = TAGGED_AT + 2 * TAGGED  # L1I, L1D, L2, TLBs, as large as the model says
 
 # --- what CPUs share --------------------------------------------------------------------------------
 SH_POKES = 0  # text pokes so far
