@@ -31,6 +31,7 @@ from emu.machine.memory import TEXT_SIZE, Memory, page_aligned
 from emu.machine.native import function_address
 from emu.machine.ordering import SHARED, MemoryOrdering, scrambled
 from emu.machine.ordering_hooks import ordering_hooks
+from emu.machine.program_counter import synced_flag
 from emu.machine.registers import engine_cpu, new_cpu, register_number
 from emu.machine.state import Fetch, Ordering, Schedule, Stop
 from emu.machine.text import TextTables, windows
@@ -199,6 +200,8 @@ class Engine:
         block = self.blocks[index]
         block[s.CPU_CTL], block[s.CPU_INDEX] = self.ctl.ctypes.data, index
         block[s.CPU_UC] = ctypes.cast(uc._uch, ctypes.c_void_p).value or 0
+        synced = synced_flag(uc, register_number(self.port, self.port.registers.pc))
+        block[s.CPU_SYNCED] = synced or block[s.CPU_SCRATCH :].ctypes.data
         block[s.CPU_TOP] = block[s.CPU_EXPECTED] = -1
         block[s.CPU_PAGES] = self._pages[index].ctypes.data
         block[s.CPU_TEXT_HOST] = self._text[index].ctypes.data

@@ -33,6 +33,7 @@ from emu.machine.state import (
     CPU_SHADOW,
     CPU_STALE,
     CPU_STOP,
+    CPU_SYNCED,
     CPU_TURN_END,
     CPU_UC,
     CPU_VIEWS,
@@ -144,6 +145,7 @@ def on_instruction(uc, address, size, user):  # type: ignore[no-untyped-def]
     cpu = words(to_address(user), CPU_WORDS)
     if cpu[CPU_FRESH]:
         cpu[CPU_FRESH] = 0
+        octets(cpu[CPU_SYNCED], 1)[0] = 1
         return
     ctl = words(cpu[CPU_CTL], CTL_WORDS)
     stale = cpu[CPU_STALE]

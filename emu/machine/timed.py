@@ -28,6 +28,7 @@ from emu.machine.state import (
     CPU_STALE,
     CPU_STOP,
     CPU_STORED,
+    CPU_SYNCED,
     CPU_TEXT_HOST,
     CPU_TIME,
     CPU_TOP,
@@ -227,6 +228,7 @@ def on_timed_instruction(uc, address, size, user):  # type: ignore[no-untyped-de
     cpu = words(to_address(user), CPU_WORDS)
     if cpu[CPU_FRESH]:
         cpu[CPU_FRESH] = 0
+        octets(cpu[CPU_SYNCED], 1)[0] = 1
         return
     ctl = words(cpu[CPU_CTL], CTL_WORDS)
     stale = cpu[CPU_STALE]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.compiled import jit
+from emu.compiled import merged_jit
 from emu.timing.layout import (
     DIRECTORY_WORDS,
     P_L1_TLB_SETS,
@@ -44,7 +44,7 @@ Words = NDArray[np.int64]
 LINE_BITS, PAGE_BITS = 6, 12
 
 
-@jit
+@merged_jit
 def touch(words: Words, at: int, sets: int, ways: int, key: int) -> bool:
     """Make ``key`` the most recent of its set in a table of tags; False if it was not there."""
     first = at + (key & (sets - 1)) * ways
@@ -62,7 +62,7 @@ def touch(words: Words, at: int, sets: int, ways: int, key: int) -> bool:
     return False
 
 
-@jit
+@merged_jit
 def forget(words: Words, at: int, sets: int, ways: int, key: int) -> None:
     """Invalidate ``key`` in a table of tags."""
     first = at + (key & (sets - 1)) * ways
@@ -71,7 +71,7 @@ def forget(words: Words, at: int, sets: int, ways: int, key: int) -> None:
             words[way] = 0
 
 
-@jit
+@merged_jit
 def translate(cpu: Words, address: int) -> int:
     """Return the cycles that the translation of ``address`` adds."""
     page = address >> PAGE_BITS
@@ -82,7 +82,7 @@ def translate(cpu: Words, address: int) -> int:
     return cpu[P_WALK_LATENCY]
 
 
-@jit
+@merged_jit
 def beyond_first(cpu: Words, shared: Words, line: int) -> int:
     """Return the latency of a line that is not in a first-level cache: L2, LLC or memory."""
     if touch(cpu, cpu[T_L2_AT], cpu[P_L2_SETS], cpu[P_L2_WAYS], line):
@@ -92,7 +92,7 @@ def beyond_first(cpu: Words, shared: Words, line: int) -> int:
     return cpu[P_MEMORY_LATENCY]
 
 
-@jit
+@merged_jit
 def reach(cpu: Words, shared: Words, address: int, store: bool) -> int:
     """Return the cycles that an access at ``address`` takes beyond one that hits the first cache.
 
@@ -110,7 +110,7 @@ def reach(cpu: Words, shared: Words, address: int, store: bool) -> int:
     return extra + (transfer if transfer else beyond)
 
 
-@jit
+@merged_jit
 def queue_for(cpu: Words, shared: Words, at: int, cycles: int) -> int:
     """Return how long it takes to get a line for writing: behind the other CPUs that are getting it."""
     now = cpu[T_CLOCK]
@@ -119,7 +119,7 @@ def queue_for(cpu: Words, shared: Words, at: int, cycles: int) -> int:
     return wait + cycles
 
 
-@jit
+@merged_jit
 def own(cpu: Words, shared: Words, line: int, store: bool) -> int:
     """Note an access in the directory; return what it costs that other CPUs have the line."""
     me = cpu[T_INDEX]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.compiled import jit
+from emu.compiled import merged_jit
 from emu.timing.caches import LINE_BITS, beyond_first, forget, touch
 from emu.timing.layout import (
     BTB,
@@ -61,7 +61,7 @@ _FETCH, _CODE, _MICROCODE = int(Wait.FETCH), int(Wait.CODE), int(Wait.MICROCODE)
 _PATH_BITS = (1 << 20) - 1
 
 
-@jit
+@merged_jit
 def fetch_later(cpu: Words, cycle: int, reason: int) -> None:
     """Let fetch go on in ``cycle``, if that is later than now."""
     if cycle > cpu[T_FETCH]:
@@ -69,7 +69,7 @@ def fetch_later(cpu: Words, cycle: int, reason: int) -> None:
         cpu[T_FETCH_REASON] = reason
 
 
-@jit
+@merged_jit
 def absorb_pokes(cpu: Words, shared: Words) -> None:
     """Drop the lines of code that were poked since the last fetch."""
     newest = shared[SH_POKES]
@@ -80,7 +80,7 @@ def absorb_pokes(cpu: Words, shared: Words) -> None:
     cpu[T_POKES_SEEN] = newest
 
 
-@jit
+@merged_jit
 def fetch_line(cpu: Words, shared: Words, line: int) -> None:
     """Begin with a line of code that fetch was not in; one that is not in the first cache has to come."""
     if shared[SH_POKES] != cpu[T_POKES_SEEN]:
@@ -92,7 +92,7 @@ def fetch_line(cpu: Words, shared: Words, line: int) -> None:
         fetch_later(cpu, cpu[T_FETCH] + wait, _CODE)
 
 
-@jit
+@merged_jit
 def open_window(cpu: Words, target: int) -> None:
     """Begin a window of prediction where a branch leads: a shorter one if that is late in its line."""
     start = target >> LINE_BITS << LINE_BITS
@@ -100,7 +100,7 @@ def open_window(cpu: Words, target: int) -> None:
     cpu[T_WINDOW_END] = start + (cpu[P_LATE_WINDOW] if late else cpu[P_FIRST_WINDOW])
 
 
-@jit
+@merged_jit
 def fetch(cpu: Words, shared: Words, pc: int, length: int, slots: int, microcoded: bool) -> int:
     """Fetch one instruction; return the cycle in which it can be dispatched at the earliest.
 
@@ -139,7 +139,7 @@ def fetch(cpu: Words, shared: Words, pc: int, length: int, slots: int, microcode
     return begun
 
 
-@jit
+@merged_jit
 def follow(cpu: Words, shared: Words, kind: int, pc: int, next_pc: int, taken: bool, right: bool) -> None:
     """Move fetch to where a branch leads; a prediction that fails moves it again when it is found out.
 
@@ -173,7 +173,7 @@ def follow(cpu: Words, shared: Words, kind: int, pc: int, next_pc: int, taken: b
         fetch_line(cpu, shared, next_pc >> LINE_BITS)
 
 
-@jit
+@merged_jit
 def predict(cpu: Words, kind: int, pc: int, length: int, next_pc: int) -> bool:
     """Predict a branch, learn how it went, and say whether the prediction was right.
 

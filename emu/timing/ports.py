@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.compiled import inline_jit, jit
+from emu.compiled import inline_jit, merged_jit
 from emu.timing.layout import PORT_BITS, PORT_TAILS_AT, PORTS_AT, PORTS_WORDS, T_LAST_PORT
 
 Words = NDArray[np.int64]
@@ -20,7 +20,7 @@ def port_number(port: int) -> int:
     return (port * 0x09AF & 0xFFFF) >> 12
 
 
-@jit
+@merged_jit
 def taken_ports(cpu: Words, cycle: int) -> int:
     """Return the ports that are taken in ``cycle``, a bit mask."""
     word = cpu[PORTS_AT + (cycle & (PORTS_WORDS - 1))]
@@ -29,7 +29,7 @@ def taken_ports(cpu: Words, cycle: int) -> int:
     return _MASK if word >> PORT_BITS > cycle else 0
 
 
-@jit
+@merged_jit
 def take_port(cpu: Words, ports: int, ready: int, busy: int) -> int:
     """Take one of ``ports`` (a mask) from the first cycle on, not before ``ready``; return that cycle.
 
@@ -60,7 +60,7 @@ def take_port(cpu: Words, ports: int, ready: int, busy: int) -> int:
     return cycle
 
 
-@jit
+@merged_jit
 def mark_port(cpu: Words, cycle: int, port: int) -> None:
     """Take ``port`` in ``cycle``."""
     at = PORTS_AT + (cycle & (PORTS_WORDS - 1))
@@ -71,7 +71,7 @@ def mark_port(cpu: Words, cycle: int, port: int) -> None:
         cpu[at] = cycle << PORT_BITS | port
 
 
-@jit
+@merged_jit
 def free_port(cpu: Words, cycle: int, port: int) -> None:
     """Give ``port`` in ``cycle`` back."""
     at = PORTS_AT + (cycle & (PORTS_WORDS - 1))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.compiled import jit
+from emu.compiled import jit, merged_jit
 from emu.timing.caches import reach
 from emu.timing.fetch import fetch, fetch_later, follow, predict
 from emu.timing.layout import (
@@ -154,7 +154,7 @@ _MICROCODE, _DRAIN, _SOURCE, _ADDRESS = (
 _PORT, _LOCK, _MISPREDICT = int(Wait.PORT), int(Wait.LOCK), int(Wait.MISPREDICT)
 
 
-@jit
+@merged_jit
 def latest(cpu: Words, rows: Words, first: int, count: int) -> int:
     """Return when the last of up to ``count`` registers is ready, whose numbers stand at ``first``."""
     ready = 0
@@ -166,7 +166,7 @@ def latest(cpu: Words, rows: Words, first: int, count: int) -> int:
     return ready
 
 
-@jit
+@merged_jit
 def dispatch(cpu: Words, fetched: int, slots: int, loads: int, stores: int) -> int:
     """Return the cycle in which an instruction enters the back end, in order, a few per cycle."""
     cycle, reason = cpu[T_DISPATCH], _WIDTH
@@ -201,14 +201,14 @@ def dispatch(cpu: Words, fetched: int, slots: int, loads: int, stores: int) -> i
     return cycle
 
 
-@jit
+@merged_jit
 def block(cpu: Words, cycle: int, reason: int) -> None:
     """Dispatch nothing more before ``cycle``."""
     if cycle > cpu[T_BLOCK]:
         cpu[T_BLOCK], cpu[T_BLOCK_REASON] = cycle, reason
 
 
-@jit
+@merged_jit
 def retire(cpu: Words, complete: int, slots: int) -> int:
     """Retire in order, a few per cycle; return the cycle."""
     cycle = max(cpu[T_RETIRE], complete)
@@ -228,19 +228,19 @@ def retire(cpu: Words, complete: int, slots: int) -> int:
     return cycle
 
 
-@jit
+@merged_jit
 def is_taken(kind: int, following: int, next_pc: int) -> bool:
     """Tell whether fetch leaves the straight line: jumps and returns do, a call of what follows not."""
     return next_pc != following or kind not in (_CONDITIONAL, _CALL)
 
 
-@jit
+@merged_jit
 def begin_repeat(cpu: Words, pc: int, entered: int, start: int) -> None:
     """Note that a repeated string instruction has begun: its first repetition is a step as any other."""
     cpu[T_REPEAT_PC], cpu[T_REPEAT_BYTES], cpu[T_REPEAT_START] = pc, 0, entered + start
 
 
-@jit
+@merged_jit
 def repeat(cpu: Words, shared: Words, load: int, store: int, size: int, more: bool) -> int:
     """Take a further repetition of a string instruction; return the clock.
 
