@@ -5,8 +5,8 @@ code still fits. Our functions share constants across files, so they are cached 
 folder named after a digest of all those files: changed sources never meet old code.
 
 Code is compiled without reference counts (Numba's ``_nrt``): it allocates nothing, and counting
-references to views of memory is dozens of calls per simulated instruction. A division by zero gives zero: nothing looks
-for errors behind a call.
+references to views of memory is dozens of calls per simulated instruction. A division by zero gives zero:
+nothing looks for errors behind a call.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def jit_once(signature: str) -> Callable[[F], F]:
 
 
 def inline_jit(function: F) -> F:
-    """Compile ``function`` into each of its callers, as if written there: short ones, also those that return views."""
+    """Compile ``function`` into each of its callers, as if written there; it may return a view."""
     from numba import njit
 
     with _caching() as keep:
@@ -102,7 +102,7 @@ def inline_jit(function: F) -> F:
 
 
 def merged_jit(function: F) -> F:
-    """Compile ``function`` into each of its callers, once its own code stands: quicker for what is long or nested."""
+    """Compile ``function`` into each of its callers, when their code is made: quicker for what is long."""
     from numba import njit
 
     with _caching() as keep:
