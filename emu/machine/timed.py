@@ -73,7 +73,7 @@ from emu.machine.state import (
     Stop,
 )  # fmt: skip
 from emu.timing import Detail, Event, Wait, enter_exception, send_ipi, step, switch_context, wait_until
-from emu.timing.layout import R_DETAIL, ROW_WORDS, T_CLOCK, V_DISPATCH, V_DISPATCH_WAIT
+from emu.timing.layout import F_DETAIL, R_DETAIL, R_FLAGS, ROW_WORDS, T_CLOCK, V_DISPATCH, V_DISPATCH_WAIT
 from emu.trace.schema import NOT_DISPATCHED, CallFlag
 
 _NOT_DISPATCHED = NOT_DISPATCHED
@@ -165,10 +165,10 @@ def time_instruction(ctl: Words, cpu: Words, pc: int, reached: int) -> None:
         cpu[CPU_STOP] = _STOP_DECODE
         set_clock(cpu, clock(cpu), 1)
         return
-    model, rows = model_of(cpu), words(ctl[CTL_TIME_ROWS], 1)
+    model, rows = model_of(cpu), halves(ctl[CTL_TIME_ROWS], 1)
     before = model[T_CLOCK]
     detail = _NONE
-    if rows[row * ROW_WORDS + R_DETAIL] == _QUOTIENT_BITS:
+    if rows[row * ROW_WORDS + R_FLAGS] & F_DETAIL and rows[row * ROW_WORDS + R_DETAIL] == _QUOTIENT_BITS:
         detail = quotient_bits(ctl, cpu, pc)
     cycle = step(
         model,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.compiled import merged_jit
+from emu.compiled import jit, merged_jit
 from emu.timing.layout import (
     DIRECTORY_WORDS,
     P_L1_TLB_SETS,
@@ -48,9 +48,12 @@ LINE_BITS, PAGE_BITS = 6, 12
 def touch(words: Words, at: int, sets: int, ways: int, key: int) -> bool:
     """Make ``key`` the most recent of its set in a table of tags; False if it was not there."""
     first = at + (key & (sets - 1)) * ways
-    tag = key + 1
-    if words[first] == tag:
-        return True
+    return words[np.uint64(first)] == key + 1 or bring_forward(words, first, ways, key + 1)
+
+
+@jit
+def bring_forward(words: Words, first: int, ways: int, tag: int) -> bool:
+    """Make ``tag`` the most recent of the set at ``first``, where it is not; False if it was not there."""
     moved = words[first]
     words[first] = tag
     for way in range(first + 1, first + ways):
@@ -62,7 +65,7 @@ def touch(words: Words, at: int, sets: int, ways: int, key: int) -> bool:
     return False
 
 
-@merged_jit
+@jit
 def forget(words: Words, at: int, sets: int, ways: int, key: int) -> None:
     """Invalidate ``key`` in a table of tags."""
     first = at + (key & (sets - 1)) * ways
@@ -77,12 +80,18 @@ def translate(cpu: Words, address: int) -> int:
     page = address >> PAGE_BITS
     if touch(cpu, cpu[T_L1_TLB_AT], cpu[P_L1_TLB_SETS], cpu[P_L1_TLB_WAYS], page):
         return 0
+    return translate_beyond_first(cpu, page)
+
+
+@jit
+def translate_beyond_first(cpu: Words, page: int) -> int:
+    """Return the latency of a translation that is not in the first TLB: the second, or a walk."""
     if touch(cpu, cpu[T_L2_TLB_AT], cpu[P_L2_TLB_SETS], cpu[P_L2_TLB_WAYS], page):
         return cpu[P_L2_TLB_LATENCY]
     return cpu[P_WALK_LATENCY]
 
 
-@merged_jit
+@jit
 def beyond_first(cpu: Words, shared: Words, line: int) -> int:
     """Return the latency of a line that is not in a first-level cache: L2, LLC or memory."""
     if touch(cpu, cpu[T_L2_AT], cpu[P_L2_SETS], cpu[P_L2_WAYS], line):
@@ -110,7 +119,7 @@ def reach(cpu: Words, shared: Words, address: int, store: bool) -> int:
     return extra + (transfer if transfer else beyond)
 
 
-@merged_jit
+@jit
 def queue_for(cpu: Words, shared: Words, at: int, cycles: int) -> int:
     """Return how long it takes to get a line for writing: behind the other CPUs that are getting it."""
     now = cpu[T_CLOCK]
@@ -119,7 +128,7 @@ def queue_for(cpu: Words, shared: Words, at: int, cycles: int) -> int:
     return wait + cycles
 
 
-@merged_jit
+@jit
 def own(cpu: Words, shared: Words, line: int, store: bool) -> int:
     """Note an access in the directory; return what it costs that other CPUs have the line."""
     me = cpu[T_INDEX]

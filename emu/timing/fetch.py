@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.compiled import merged_jit
+from emu.compiled import jit, merged_jit
 from emu.timing.caches import LINE_BITS, beyond_first, forget, touch
 from emu.timing.layout import (
     BTB,
@@ -69,7 +69,7 @@ def fetch_later(cpu: Words, cycle: int, reason: int) -> None:
         cpu[T_FETCH_REASON] = reason
 
 
-@merged_jit
+@jit
 def absorb_pokes(cpu: Words, shared: Words) -> None:
     """Drop the lines of code that were poked since the last fetch."""
     newest = shared[SH_POKES]
@@ -200,8 +200,8 @@ def predict(cpu: Words, kind: int, pc: int, length: int, next_pc: int) -> bool:
     if kind in (_CALL, _INDIRECT_CALL):
         if next_pc != pc + length:  # a call of the next address is no call to a return predictor
             top = cpu[T_RETURNS]
-            cpu[RETURNS_AT + top % cpu[P_RETURN_STACK]] = pc + length
-            cpu[T_RETURNS] = top + 1
+            cpu[np.uint64(RETURNS_AT + top)] = pc + length
+            cpu[T_RETURNS] = top + 1 if top + 1 < cpu[P_RETURN_STACK] else 0
             cpu[T_RETURNS_KNOWN] = min(cpu[T_RETURNS_KNOWN] + 1, cpu[P_RETURN_STACK])
     elif kind == _RETURN:
         top = cpu[T_RETURNS] - 1
@@ -209,6 +209,6 @@ def predict(cpu: Words, kind: int, pc: int, length: int, next_pc: int) -> bool:
             top += cpu[P_RETURN_STACK]
         cpu[T_RETURNS] = top
         known = cpu[T_RETURNS_KNOWN]
-        right = known > 0 and cpu[RETURNS_AT + top % cpu[P_RETURN_STACK]] == next_pc
+        right = known > 0 and cpu[np.uint64(RETURNS_AT + top)] == next_pc
         cpu[T_RETURNS_KNOWN] = max(known - 1, 0)
     return right

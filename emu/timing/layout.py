@@ -50,6 +50,8 @@ PARAMETERS = 96
 ) = range(PARAMETERS, PARAMETERS + 64)  # fmt: skip
 
 REGISTERS = 96
+ALWAYS_READY = REGISTERS - 2  # stands in a row for "no source": nothing writes it
+NEVER_READ = REGISTERS - 1  # stands in a row for "no destination"
 X86_STACK_POINTER = 4  # the only register that a stack engine keeps
 PORT_TAILS_AT = 176  # by port: the latest cycle in which it is taken
 REGISTER_AT = 192
@@ -78,18 +80,19 @@ DIRECTORY_WORDS = 4
 SH_LLC_AT = SH_DIRECTORY_AT + SH_DIRECTORY * DIRECTORY_WORDS
 
 # --- one instruction --------------------------------------------------------------------------------
+# In the order in which a step looks at them: what nearly every instruction needs comes first
 (
-    R_FLAGS, R_LENGTH, R_SLOTS, R_UOPS, R_PORTS, R_LATENCY, R_BUSY, R_BRANCH,
+    R_FLAGS, R_LENGTH, R_SLOTS, R_BRANCH, R_LOADS, R_STORES, R_UOPS, R_PORTS, R_LATENCY, R_BUSY,
     R_SOURCE0, R_SOURCE1, R_SOURCE2, R_SOURCE3, R_SOURCE4, R_SOURCE5,
     R_LOAD_ADDRESS0, R_LOAD_ADDRESS1, R_STORE_ADDRESS0, R_STORE_ADDRESS1,
     R_DEST0, R_DEST1, R_DEST2, R_DEST3, R_EXTRA0, R_EXTRA1, R_EXTRA2, R_EXTRA3,
-    R_LOAD_SIZE, R_STORE_SIZE, R_LOAD_EXTRA, R_BLOCK, R_BLOCK_DATA, R_DRAIN, R_DETAIL, R_WRITEBACK,
-    R_LOADS, R_STORES, R_LOCK,
+    R_LOAD_SIZE, R_STORE_SIZE, R_LOAD_EXTRA, R_WRITEBACK,
+    R_DETAIL, R_BLOCK, R_BLOCK_DATA, R_DRAIN, R_LOCK,
 ) = range(37)  # fmt: skip
-ROW_WORDS = 40
+ROW_WORDS = 48  # three lines of a host's cache
 
 NONE = -1
-"""In a register slot of a row: no register. As an address: no access."""
+"""As an address: no access."""
 
 F_NOP = 1  # takes part of a slot, never executes
 F_ZERO = 1 << 1  # result known at rename: no source, no execution
@@ -111,6 +114,8 @@ F_RELEASE = 1 << 16  # commits after everything before it
 F_KEEPS_STORE = 1 << 18  # what it stores can't be taken over at rename
 F_USES_STACK = 1 << 19  # names the stack pointer: what the stack engine holds has to be added first
 F_STORE_BARRIER = 1 << 20  # later stores commit behind earlier ones, a cycle apart
+F_HOLDS = 1 << 21  # holds back what comes behind it, in one of the ways of `step.hold_back`
+F_DETAIL = 1 << 22  # has a `Detail`
 F_STORE_DATA_ONLY = 1 << 17  # what it stores is its source, not its result
 
 
