@@ -115,7 +115,7 @@ def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def decorate(function: Callable[..., Any]) -> Any:
         with _caching() as keep:
-            return cfunc(signature, cache=keep, **_UNCOUNTED)(function)
+            return cfunc(signature, cache=keep, forceinline=True, **_UNCOUNTED)(function)
 
     return decorate
 
