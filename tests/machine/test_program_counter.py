@@ -8,7 +8,7 @@ import pytest
 
 from emu.arch import port_named
 from emu.lab.machine import Machine
-from emu.machine import engine, program_counter
+from emu.machine import program_counter, virtual_cpu
 from emu.machine.program_counter import synced_flag
 from emu.machine.registers import new_cpu, register_number
 
@@ -44,7 +44,7 @@ class TestSyncedFlag:
         self, arch: str, timing: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with_flag = _digest(arch, timing)
-        monkeypatch.setattr(engine, "synced_flag", lambda _uc, _pc: 0)
+        monkeypatch.setattr(virtual_cpu, "synced_flag", lambda _uc, _pc: 0)
         assert _digest(arch, timing) == with_flag
 
 
