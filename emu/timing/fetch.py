@@ -174,6 +174,19 @@ def follow(cpu: Words, shared: Words, kind: int, pc: int, next_pc: int, taken: b
 
 
 @merged_jit
+def counter(cpu: Words, number: int) -> int:
+    """Return a counter of directions, -2 to 2: above 0 a branch is expected to be taken."""
+    return (cpu[DIRECTIONS_AT + (number >> 3)] >> 8 * (number & 7) & 0xFF ^ 0x80) - 0x80
+
+
+@merged_jit
+def set_counter(cpu: Words, number: int, value: int) -> None:
+    """Set a counter of directions."""
+    at, shift = DIRECTIONS_AT + (number >> 3), 8 * (number & 7)
+    cpu[at] = cpu[at] & ~(0xFF << shift) | (value & 0xFF) << shift
+
+
+@merged_jit
 def predict(cpu: Words, kind: int, pc: int, length: int, next_pc: int) -> bool:
     """Predict a branch, learn how it went, and say whether the prediction was right.
 
@@ -183,14 +196,14 @@ def predict(cpu: Words, kind: int, pc: int, length: int, next_pc: int) -> bool:
     taken = next_pc != pc + length
     right = True
     if kind == _CONDITIONAL:
-        plain = DIRECTIONS_AT + ((pc ^ pc >> 12) & (DIRECTIONS - 1))
+        plain = (pc ^ pc >> 12) & (DIRECTIONS - 1)
         history = cpu[T_HISTORY]
-        mixed = DIRECTIONS_AT + DIRECTIONS + ((pc ^ history * 0x9E5) & (DIRECTIONS - 1))
-        a, b = cpu[plain], cpu[mixed]
+        mixed = DIRECTIONS + ((pc ^ history * 0x9E5) & (DIRECTIONS - 1))
+        a, b = counter(cpu, plain), counter(cpu, mixed)
         right = ((b if abs(b) == 2 else a) > 0) == taken
         step = 1 if taken else -1
-        cpu[plain] = max(min(a + step, 2), -2)
-        cpu[mixed] = max(min(b + step, 2), -2)
+        set_counter(cpu, plain, max(min(a + step, 2), -2))
+        set_counter(cpu, mixed, max(min(b + step, 2), -2))
         cpu[T_HISTORY] = (history << 1 | taken) & 0xFFF
     elif kind in (_INDIRECT, _INDIRECT_CALL):
         slot = INDIRECT_AT + 2 * ((pc ^ cpu[T_PATH]) & (INDIRECTS - 1))

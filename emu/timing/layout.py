@@ -64,8 +64,9 @@ PORT_BITS = 16
 STORES_AT, STORES = PORTS_AT + PORTS_WORDS, 256  # by 8-byte granule
 S_ADDRESS, S_SIZE, S_READY, S_COMMIT, S_COUNT, S_RENAMES, S_OLDER, S_SLOT = range(8)
 STORE_WORDS = 8
-DIRECTIONS_AT, DIRECTIONS = STORES_AT + STORES * STORE_WORDS, 4096  # bimodal, then with history
-INDIRECT_AT, INDIRECTS = DIRECTIONS_AT + 2 * DIRECTIONS, 1024  # (branch, target)
+# Counters, a byte each, eight to a word: bimodal, then with history
+DIRECTIONS_AT, DIRECTIONS = STORES_AT + STORES * STORE_WORDS, 4096
+INDIRECT_AT, INDIRECTS = DIRECTIONS_AT + 2 * DIRECTIONS // 8, 1024  # (branch, target)
 BTB_AT, BTB = INDIRECT_AT + 2 * INDIRECTS, 4096
 CACHES_AT = BTB_AT + BTB  # L1I, L1D, L2, TLBs, as large as the model says
 

@@ -48,6 +48,7 @@ from emu.timing.layout import (
 )
 from emu.timing.model import Cost, CpuModel
 from emu.timing.roles import Role
+from emu.timing.state import zeros
 
 _ROLES = {"x86_64": x86_64.role, "arm64": arm64.role}
 _FIRST_CAPACITY = 256
@@ -75,7 +76,7 @@ class RowTable:
     def __init__(self, model: CpuModel) -> None:
         self.model = model
         self._port = port_named(model.arch)
-        self._rows = np.zeros((_FIRST_CAPACITY, ROW_WORDS), np.int32)
+        self._rows = _rows(_FIRST_CAPACITY)
         self._index: dict[bytes, int] = {}
 
     @property
@@ -98,7 +99,9 @@ class RowTable:
         row = self._row(code)
         number = len(self._index)
         if number == len(self._rows):
-            self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
+            grown = _rows(2 * number)
+            grown[:number] = self._rows
+            self._rows = grown
         self._rows[number] = row
         self._index[code] = number
         return number
@@ -116,6 +119,10 @@ class RowTable:
             what = f"the model has no class {role.cost!r}"
             raise UncoveredInstructionError(text, code, self.model.name, what)
         return encode(role, cost, self.model, len(code))
+
+
+def _rows(count: int) -> NDArray[np.int32]:
+    return zeros(count * ROW_WORDS, np.int32).reshape(count, ROW_WORDS)
 
 
 def encode(role: Role, cost: Cost, model: CpuModel, length: int) -> NDArray[np.int32]:
