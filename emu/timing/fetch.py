@@ -107,8 +107,9 @@ def fetch(cpu: Words, shared: Words, pc: int, length: int, slots: int, microcode
     Prediction runs ahead of delivery, one window of code per cycle. Delivery takes so many slots per cycle,
     and a pause before microcode.
     """
-    fetch_later(cpu, cpu[T_DISPATCH] - cpu[P_FETCH_AHEAD], cpu[T_FETCH_REASON])
-    cpu[T_DELIVERY] = max(cpu[T_DELIVERY], cpu[T_DISPATCH] - cpu[P_FETCH_AHEAD])
+    behind = cpu[T_DISPATCH] - cpu[P_FETCH_AHEAD]
+    cpu[T_FETCH] = max(cpu[T_FETCH], behind)
+    delivery, used = max(cpu[T_DELIVERY], behind), cpu[T_FETCH_SLOTS]
     end = pc + length
     line = (end - 1) >> LINE_BITS
     if line != cpu[T_FETCH_LINE]:
@@ -120,21 +121,21 @@ def fetch(cpu: Words, shared: Words, pc: int, length: int, slots: int, microcode
     while end > cpu[T_WINDOW_END]:
         fetch_later(cpu, cpu[T_FETCH] + 1, _FETCH)
         cpu[T_WINDOW_END] += cpu[P_NEXT_WINDOW]
-    delivery, used = cpu[T_DELIVERY], cpu[T_FETCH_SLOTS]
     if cpu[T_FETCH] > delivery:
         delivery, used = cpu[T_FETCH], 0
     if microcoded:
         delivery += cpu[P_MICROCODE_ENTRY]
         used = 0
         cpu[T_FETCH_REASON] = _MICROCODE
-    if used > 0 and used + slots > cpu[P_FETCH_WIDTH]:
+    width = cpu[P_FETCH_WIDTH]
+    if used > 0 and used + slots > width:
         delivery += 1
         used = 0
     begun = delivery
     used += slots
-    while used > cpu[P_FETCH_WIDTH]:
+    while used > width:
         delivery += 1
-        used -= cpu[P_FETCH_WIDTH]
+        used -= width
     cpu[T_DELIVERY], cpu[T_FETCH_SLOTS] = delivery, used
     return begun
 
