@@ -1,6 +1,6 @@
 """The words of the cycle model: parameters, one CPU's pipeline, what CPUs share, one row per instruction.
 
-All are int64 arrays, so that compiled code finds them by address as it finds the engine's blocks.
+All are int64 arrays, rows int32, so that compiled code finds them by address as it finds the engine's blocks.
 """
 
 from __future__ import annotations
@@ -115,9 +115,9 @@ F_RELEASE = 1 << 16  # commits after everything before it
 F_KEEPS_STORE = 1 << 18  # what it stores can't be taken over at rename
 F_USES_STACK = 1 << 19  # names the stack pointer: what the stack engine holds has to be added first
 F_STORE_BARRIER = 1 << 20  # later stores commit behind earlier ones, a cycle apart
+F_STORE_DATA_ONLY = 1 << 17  # what it stores is its source, not its result
 F_HOLDS = 1 << 21  # holds back what comes behind it, in one of the ways of `step.hold_back`
 F_DETAIL = 1 << 22  # has a `Detail`
-F_STORE_DATA_ONLY = 1 << 17  # what it stores is its source, not its result
 
 
 class Branch(IntEnum):

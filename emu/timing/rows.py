@@ -17,7 +17,6 @@ from emu.timing.layout import (
     F_LOAD_BARRIER,
     F_MICROCODED,
     F_SERIAL,
-    F_STORE_BARRIER,
     NEVER_READ,
     R_BLOCK,
     R_BLOCK_DATA,
@@ -52,7 +51,7 @@ from emu.timing.state import zeros
 
 _ROLES = {"x86_64": x86_64.role, "arm64": arm64.role}
 _FIRST_CAPACITY = 256
-_HOLDING = F_DRAIN | F_SERIAL | F_LOAD_BARRIER | F_STORE_BARRIER
+_HOLDING = F_DRAIN | F_SERIAL | F_LOAD_BARRIER
 
 
 class UncoveredInstructionError(EmuError):

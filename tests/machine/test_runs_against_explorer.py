@@ -77,9 +77,7 @@ def final(test: LitmusTest, outcome: Outcome) -> Final:
         if place.cpu < 0:
             found[f"[{place.name}]"] = outcome.memory[address(place.name)] & 0xFFFFFFFF
         else:
-            found[f"{place.cpu}:{place.name}"] = (
-                outcome.registers[place.cpu][place.name.lower()] & 0xFFFFFFFF
-            )
+            found[f"{place.cpu}:{place.name}"] = outcome.registers[place.cpu][place.name.lower()] & 0xFFFFFFFF
     return found
 
 
@@ -106,7 +104,9 @@ def test_runs_of_the_cycles_show_what_is_allowed(folder: str, ordering: str) -> 
     texts = [path.read_text(encoding="utf-8") for path in files(f"generated/{folder}")]
     if ordering not in ("arm64", PORTS.get(folder, PORTS["arm64"]).memory_order.own):
         texts = texts[::8]
-    wrong = {text.splitlines()[0]: found for text in texts if (found := forbidden(text, ordering, CORPUS_SEEDS))}
+    wrong = {
+        text.splitlines()[0]: found for text in texts if (found := forbidden(text, ordering, CORPUS_SEEDS))
+    }
     assert wrong == {}
 
 
