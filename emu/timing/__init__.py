@@ -43,7 +43,7 @@ from emu.timing.events import drain, enter_exception, poke_text, send_ipi, switc
 from emu.timing.layout import NONE, ROW_WORDS, T_CLOCK, Branch, Detail, Event, Wait
 from emu.timing.model import CpuModel, cpu_model_names, load_cpu_model
 from emu.timing.rows import RowTable, UncoveredInstructionError
-from emu.timing.state import cpu_words, new_cpu, new_shared, shared_words
+from emu.timing.state import cpu_words, new_cpu, new_shared, shared_words, zeros
 from emu.timing.step import step
 
 __all__ = [
@@ -70,4 +70,5 @@ __all__ = [
     "step",
     "switch_context",
     "wait_until",
+    "zeros",
 ]

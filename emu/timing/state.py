@@ -36,6 +36,8 @@ _CACHES = (
 _LINE = 64
 """Bytes of a line of the host's caches: a store or a set of tags then is one line, not two halves."""
 
+_LINE_WORDS = _LINE // 8
+
 
 def zeros(shape: int, dtype: type[np.int32 | np.int64] = np.int64) -> NDArray[Any]:
     """Return a zeroed array of shape ``(shape,)`` that begins with a line of the host's caches."""
@@ -50,8 +52,9 @@ def _tags(model: CpuModel, cache: str) -> int:
 
 
 def cpu_words(model: CpuModel) -> int:
-    """Return how many int64 one CPU of ``model`` takes."""
-    return CACHES_AT + sum(_tags(model, cache) for cache, _ in _CACHES)
+    """Return how many int64 one CPU of ``model`` takes: whole lines of the host's caches."""
+    size = CACHES_AT + sum(_tags(model, cache) for cache, _ in _CACHES)
+    return -(-size // _LINE_WORDS) * _LINE_WORDS
 
 
 def shared_words(model: CpuModel) -> int:
