@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import types
 
-from emu.compiled import callback, inline_jit, jit
+from emu.compiled import callback, inline_jit, merged_jit
 from emu.machine.access import text_offset, write_register
 from emu.machine.landing import land
 from emu.machine.native import Words, call1, halves, octets, to_address, words
@@ -33,6 +33,7 @@ from emu.machine.state import (
     CPU_SHADOW,
     CPU_STALE,
     CPU_STOP,
+    CPU_SYNCED,
     CPU_TURN_END,
     CPU_UC,
     CPU_VIEWS,
@@ -101,16 +102,19 @@ def on_block(uc, address, size, user):  # type: ignore[no-untyped-def]
             call1(ctl[CTL_EMU_STOP], cpu[CPU_UC])
 
 
-@jit
-def complete_instruction(ctl: Words, cpu: Words, reached: int) -> bool:
-    """Account for the instruction at CPU_PC, which has led to ``reached``; True if that is a landing."""
+@merged_jit
+def complete_instruction(ctl: Words, cpu: Words, offset: int, reached: int) -> bool:
+    """Account for the instruction at CPU_PC, which has led to ``reached``; True if that is a landing.
+
+    Args:
+        offset: of CPU_PC in a text array, -1 if it is not in text.
+    """
     pc = cpu[CPU_PC]
     if cpu[CPU_VIEWS]:
         order(ctl, cpu, _RETIRE, 0)
     cpu[CPU_PC] = reached
     cpu[CPU_INSNS] += 1
     ctl[CTL_INSNS_DONE] += 1
-    offset = text_offset(ctl, pc)
     length = 0
     if offset >= 0:
         length = octets(ctl[CTL_LENGTH], ctl[CTL_TEXT_SIZE])[offset]
@@ -144,10 +148,11 @@ def on_instruction(uc, address, size, user):  # type: ignore[no-untyped-def]
     cpu = words(to_address(user), CPU_WORDS)
     if cpu[CPU_FRESH]:
         cpu[CPU_FRESH] = 0
+        octets(cpu[CPU_SYNCED], 1)[0] = 1
         return
     ctl = words(cpu[CPU_CTL], CTL_WORDS)
     stale = cpu[CPU_STALE]
-    landed = complete_instruction(ctl, cpu, address)
+    landed = complete_instruction(ctl, cpu, text_offset(ctl, cpu[CPU_PC]), address)
     due = landed and (cpu[CPU_INSNS] >= cpu[CPU_TURN_END] or cpu[CPU_PENDING] != 0)
     if due or ctl[CTL_SCHEDULE] != _QUANTUM or cpu[CPU_STOP] != 0 or cpu[CPU_STALE] != stale:
         pause(ctl, cpu, address, landed)

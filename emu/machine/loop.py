@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emu.compiled import jit, jit_once
-from emu.machine.access import clock, random_word, read_register, tell_time
+from emu.machine.access import clock, random_word, read_register, tell_time, text_offset
 from emu.machine.hooks import complete_instruction, count_block
 from emu.machine.native import Words, call5, words
 from emu.machine.order_call import order
@@ -72,7 +72,7 @@ def run_instructions(ctl: Words, cpu: Words) -> bool:
     reached = read_register(ctl, cpu, ctl[CTL_REG_PC])
     if error == 0 and cpu[CPU_EXCEPTION] == 0:
         tell_time(ctl, cpu, TIME_INSTRUCTION, pc, reached)
-        return complete_instruction(ctl, cpu, reached)
+        return complete_instruction(ctl, cpu, text_offset(ctl, pc), reached)
     cpu[CPU_PC] = reached
     if cpu[CPU_VIEWS]:
         order(ctl, cpu, _ABANDON, 0)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.compiled import jit
+from emu.compiled import jit, merged_jit
 from emu.timing.layout import (
     DIRECTIONS,
     DIRECTIONS_AT,
@@ -67,19 +67,9 @@ def _remember(cpu: Words, pc: int, taken: bool) -> None:
 
 
 @jit
-def predict_direction(cpu: Words, pc: int, taken: bool) -> bool:
-    """Predict a conditional branch, learn that it was ``taken``, and say whether the prediction was right."""
-    plain = DIRECTIONS_AT + ((pc ^ pc >> 12) & (DIRECTIONS - 1))
-    history = cpu[T_HISTORY]
-    mixed = DIRECTIONS_AT + DIRECTIONS + ((pc ^ history * 0x9E5) & (DIRECTIONS - 1))
-    a, b = cpu[plain], cpu[mixed]
-    predicted = (b if abs(b) == 2 else a) > 0
+def _predict_far(cpu: Words, pc: int, taken: bool, predicted: bool) -> bool:
+    """Return what the longest history that knows the branch says, else ``predicted``; learn what was ``taken``."""
     step = 1 if taken else -1
-    cpu[plain] = max(min(a + step, 2), -2)
-    cpu[mixed] = max(min(b + step, 2), -2)
-    cpu[T_HISTORY] = (history << 1 | taken) & 0xFFF
-    if cpu[P_HISTORY] == 0:
-        return predicted == taken
     known = -1
     for length in range(2):
         slot, tag = _slot(cpu, length, pc)
@@ -87,13 +77,43 @@ def predict_direction(cpu: Words, pc: int, taken: bool) -> bool:
             known = length
     if known >= 0:
         slot, tag = _slot(cpu, known, pc)
-        counter = (cpu[slot] & (1 << _COUNTER_BITS) - 1) - _NEUTRAL
-        predicted = counter > 0
-        counter = max(min(counter + step, 2), -2)
-        cpu[slot] = tag << _COUNTER_BITS | counter + _NEUTRAL
+        certainty = (cpu[slot] & (1 << _COUNTER_BITS) - 1) - _NEUTRAL
+        predicted = certainty > 0
+        certainty = max(min(certainty + step, 2), -2)
+        cpu[slot] = tag << _COUNTER_BITS | certainty + _NEUTRAL
     if predicted != taken:
         for length in range(known + 1, 2):
             slot, tag = _slot(cpu, length, pc)
             cpu[slot] = tag << _COUNTER_BITS | step + _NEUTRAL
     _remember(cpu, pc, taken)
+    return predicted
+
+
+@merged_jit
+def counter(cpu: Words, number: int) -> int:
+    """Return a counter of directions, -2 to 2: above 0 a branch is expected to be taken."""
+    return (cpu[DIRECTIONS_AT + (number >> 3)] >> 8 * (number & 7) & 0xFF ^ 0x80) - 0x80
+
+
+@merged_jit
+def set_counter(cpu: Words, number: int, value: int) -> None:
+    """Set a counter of directions."""
+    at, shift = DIRECTIONS_AT + (number >> 3), 8 * (number & 7)
+    cpu[at] = cpu[at] & ~(0xFF << shift) | (value & 0xFF) << shift
+
+
+@merged_jit
+def predict_direction(cpu: Words, pc: int, taken: bool) -> bool:
+    """Predict a conditional branch, learn that it was ``taken``, and say whether the prediction was right."""
+    plain = (pc ^ pc >> 12) & (DIRECTIONS - 1)
+    history = cpu[T_HISTORY]
+    mixed = DIRECTIONS + ((pc ^ history * 0x9E5) & (DIRECTIONS - 1))
+    a, b = counter(cpu, plain), counter(cpu, mixed)
+    predicted = (b if abs(b) == 2 else a) > 0
+    step = 1 if taken else -1
+    set_counter(cpu, plain, max(min(a + step, 2), -2))
+    set_counter(cpu, mixed, max(min(b + step, 2), -2))
+    cpu[T_HISTORY] = (history << 1 | taken) & 0xFFF
+    if cpu[P_HISTORY] > 0:
+        predicted = _predict_far(cpu, pc, taken, predicted)
     return predicted == taken
