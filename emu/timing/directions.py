@@ -68,7 +68,7 @@ def _remember(cpu: Words, pc: int, taken: bool) -> None:
 
 @jit
 def _predict_far(cpu: Words, pc: int, taken: bool, predicted: bool) -> bool:
-    """Return what the longest history that knows the branch says, else ``predicted``; learn what was ``taken``."""
+    """Return what the longest history that knows the branch says, else ``predicted``; learn ``taken``."""
     step = 1 if taken else -1
     known = -1
     for length in range(2):
