@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -34,6 +36,16 @@ ROWS = 1 << 15
 """Rows of calls and of events that are buffered before they are handed on."""
 UNLIMITED = 1 << 61
 _MAX_WAITS = 1 << 13
+
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+_MANY = 4
+
+
+def _collect_unused() -> None:
+    """Free unused engines: cycles keep them until a collection, which counts objects, not 40 MiB each."""
+    if len(_engines) >= _MANY:
+        gc.collect()
 
 
 class Engine:
@@ -71,6 +83,7 @@ class Engine:
         ordering: Ordering = Ordering.SC,
         cpu_model: CpuModel | None = None,
     ) -> None:
+        _collect_unused()
         assert exact or cpu_model is None, "only exact mode sees every instruction"
         assert exact or schedule is Schedule.QUANTUM, "fast mode runs turns"
         self.port, self.cpus = port, cpus
@@ -110,6 +123,7 @@ class Engine:
         self.frames[-1, s.FRAME_BELOW] = -1
         self.tasks[:, s.TASK_TOP] = -1
         self.on_flush: Callable[[], None] = lambda: None
+        _engines.add(self)
 
     # --- making -------------------------------------------------------------------------------
 
