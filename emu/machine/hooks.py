@@ -90,16 +90,22 @@ def on_block(uc, address, size, user):  # type: ignore[no-untyped-def]
     count_block(ctl, cpu, end)
     cpu[CPU_BLOCK_START] = address
     cpu[CPU_BLOCK_END] = address + size
+    due = False
     if cpu[CPU_STALE] > 0 and start != end:  # else no block ran before: the CPU was set to ``end``
         offset = text_offset(ctl, end)
         if offset >= 0 and octets(ctl[CTL_CLASS], ctl[CTL_TEXT_SIZE] + 1)[offset] & CLASS_SERIAL_BEFORE:
+            stale = cpu[CPU_STALE]
             synchronise_fetch(ctl, cpu)
-    if address != end:
+            due = cpu[CPU_STALE] != stale  # this block was translated from what was there before
+    landed = address != end
+    if landed:
         land(ctl, cpu, address)
-        if cpu[CPU_INSNS] >= cpu[CPU_TURN_END] or cpu[CPU_PENDING] != 0 or cpu[CPU_STOP] != 0:
-            cpu[CPU_BLOCK_END] = address
-            cpu[CPU_PAUSED] = 1
-            call1(ctl[CTL_EMU_STOP], cpu[CPU_UC])
+        due |= cpu[CPU_INSNS] >= cpu[CPU_TURN_END] or cpu[CPU_PENDING] != 0 or cpu[CPU_STOP] != 0
+    if due:
+        cpu[CPU_BLOCK_END] = address
+        cpu[CPU_LANDED] = landed
+        cpu[CPU_PAUSED] = 1
+        call1(ctl[CTL_EMU_STOP], cpu[CPU_UC])
 
 
 @merged_jit

@@ -87,7 +87,7 @@ def run_instructions(ctl: Words, cpu: Words) -> bool:
 
 @jit
 def run_turn(ctl: Words, cpu: Words) -> bool:
-    """Run at full speed up to a landing that ends the turn or needs the loop; True if it is one."""
+    """Run at full speed to the end of the turn, or until the loop is needed; True if that is at a landing."""
     cpu[CPU_PAUSED] = 0
     cpu[CPU_BLOCK_START] = cpu[CPU_PC]
     cpu[CPU_BLOCK_END] = cpu[CPU_PC]
@@ -98,7 +98,7 @@ def run_turn(ctl: Words, cpu: Words) -> bool:
         handle_trap(ctl, cpu, error)
         return False
     if cpu[CPU_PAUSED]:
-        return True
+        return cpu[CPU_LANDED] != 0
     count_block(ctl, cpu, cpu[CPU_PC])
     cpu[CPU_HALTED] = 1
     return False
