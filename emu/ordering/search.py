@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emu.compiled import jit
-from emu.ordering.bits import Rows
+from emu.ordering.bits import Rows, has
 from emu.ordering.columns import (
     ASKED,
     BASE,
@@ -97,6 +97,7 @@ def search(
     children: Table,
     roots: Table,
     completed: Rows,
+    below: Rows,
     initial: Table,
     last_writer: Table,
     observed: Table,
@@ -126,6 +127,7 @@ def search(
         children: numbers of child nodes, one run per node.
         roots: per CPU its first node, shape ``(cpus,)``.
         completed: per node the invalidations of its CPU that are completed at its end.
+        below: per node the pairs that its CPU may write behind it.
         initial: initial pairs (row 0) and values (row 1), shape ``(2, locations)``.
         last_writer: per pair the last CPU that may write it; -1: none.
         observed: per location 1 if its final value tells outcomes apart.
@@ -181,6 +183,8 @@ def search(
                 continue
             node = children[nodes[node, FIRST_CHILD] + option]
             index = 0
+            if not _can_be_read(cpu, node, count, nodes, events, below, last_writer, placed):
+                continue
             _copy(before[depth - 1], now, count, words)
         elif what == _PLAIN:
             if option > 0:
@@ -238,6 +242,9 @@ def search(
                 depth -= 1
                 continue
             read = frame[_READ]
+            pair = events[row, PAIR]
+            if option == 0 and last_writer[pair] <= cpu and not _comes(node, index, pair, nodes, events, below):
+                continue
             _copy(before[depth - 1], now, count, words)
             if option == 1:
                 last = read + 1
@@ -300,7 +307,7 @@ def search(
                 continue
             control[EXECUTIONS] += found
             count_outcome(
-                found, flags, cpus, after, control, order, lengths, initial, observed, placed, events,
+                found, flags, cpus, after, control, nodes, order, lengths, initial, observed, placed, events,
                 outcomes, witnesses,
             )  # fmt: skip
             if control[EXECUTIONS] >= limit:
@@ -327,6 +334,34 @@ def _ask(
         if found:
             wanted[node, pair] = WANTED
             control[ASKED] = 1
+
+
+@jit
+def _comes(node: int, index: int, pair: int, nodes: Table, events: Table, below: Rows) -> bool:
+    """Whether a CPU may still write a pair, from an event of a node on."""
+    first = nodes[node, FIRST_EVENT]
+    for row in range(first + index, first + nodes[node, EVENTS]):
+        if events[row, PAIR] == pair and events[row, KIND] == WRITE:
+            return True
+    return has(below[node], pair)
+
+
+@jit
+def _can_be_read(
+    cpu: int, node: int, count: int, nodes: Table, events: Table, below: Rows, last_writer: Table,
+    placed: Table,
+) -> bool:  # fmt: skip
+    """Whether each read that is left open can still find its write if a CPU goes on with a node."""
+    for read in range(count):
+        if placed[read, READS_FROM] != LATER:
+            continue
+        row = placed[read, ROW]
+        if not events[row, KIND] & (READ | FETCH):
+            continue
+        pair = events[row, PAIR]
+        if last_writer[pair] <= cpu and not _comes(node, 0, pair, nodes, events, below):
+            return False
+    return True
 
 
 @jit

@@ -153,6 +153,11 @@ class Installer:
                 return self._want(state._replace(part=1, track=track), operation.address)
         return self._run(state._replace(at=state.at + 1, track=track))
 
+    def key(self, state: _State) -> Hashable:
+        """Return what decides which values it can still store."""
+        own = frozenset(state.track.own.items())
+        return state.answers, state.at, state.part, state.requests, state.sources, own
+
     # --- going on ------------------------------------------------------------------------------
 
     def _entry(self, state: _State) -> Entry:

@@ -20,6 +20,7 @@ from emu.lab.explorer.site_runs import DONE, INT3, LookDone, RunSite
 from emu.lab.explorer.splitting import explore_split
 from emu.lab.explorer.world import FUNCTION, World
 from emu.machine.operations import Barrier, OpKind
+from emu.ordering.memory_use import NO_LIMIT, MemoryLimit
 from emu.ordering.models import Model
 from emu.structs import PERCPU
 
@@ -182,6 +183,7 @@ class PokeLaboratory:
         dropped: frozenset[str] = frozenset(),
         max_seconds: float | None = None,
         max_executions: int | None = None,
+        memory: MemoryLimit = NO_LIMIT,
         progress: Callable[[int, int], None] | None = None,
     ) -> Found:
         """Return every outcome; see `emu.lab.explorer.run.Laboratory`."""
@@ -229,11 +231,13 @@ class PokeLaboratory:
             for cpu, names in enumerate(items, 1)
         ]
         found = explore_split(
-            [installer, *dispatchers],
+            installer,
+            dispatchers,
             initial,
             rules=RULES[model],
             max_seconds=max_seconds,
             max_executions=max_executions,
+            memory=memory,
             progress=progress,
         )
         return Found(exploration=found, places=places, name=self.location_name, value=self.value_name)

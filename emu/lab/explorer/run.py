@@ -8,6 +8,7 @@ from typing import Protocol
 
 from emu.lab.explorer.judge import Found
 from emu.lab.explorer.report import Report
+from emu.ordering.memory_use import NO_LIMIT, MemoryLimit
 from emu.ordering.models import Model
 
 
@@ -36,6 +37,7 @@ class Laboratory(Protocol):
         dropped: frozenset[str] = frozenset(),
         max_seconds: float | None = None,
         max_executions: int | None = None,
+        memory: MemoryLimit = NO_LIMIT,
         progress: Callable[[int, int], None] | None = None,
     ) -> Found:
         """Return every outcome of programs."""
@@ -49,6 +51,7 @@ def explore_scenario(
     dropped: Sequence[str] = (),
     max_seconds: float | None = None,
     max_executions: int | None = None,
+    memory: MemoryLimit = NO_LIMIT,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Return every outcome of a scenario, or the first violation met: in the shortest programs that have one.
@@ -59,6 +62,7 @@ def explore_scenario(
         cpus: dispatching CPUs.
         dropped: steps and barriers that are left out.
         max_seconds, max_executions: budgets, of all programs together.
+        memory: limit to what the process has in use.
         progress: is called about once a second with decisions and executions of a program so far.
     """
     started = time.monotonic()
@@ -71,6 +75,7 @@ def explore_scenario(
             dropped=frozenset(dropped),
             max_seconds=left,
             max_executions=max_executions,
+            memory=memory,
             progress=progress,
         )
         exploration = found.exploration
