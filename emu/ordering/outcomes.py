@@ -1,4 +1,4 @@
-"""Counts executions by outcome in an open hash table, and keeps a shortest execution of each as its witness."""
+"""Counts executions by outcome in an open hash table, and keeps a shortest execution of each."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def count_outcome(
             outcomes[slot, HITS] += found
             outcomes[slot, FLAGS] |= flags
             if count < witnesses[slot, 0]:
-                _witness(slot, count, placed, witnesses)
+                _witness(int(slot), count, placed, witnesses)
             return
         slot = (slot + 1) % (slots - 1)
     for column in range(OUTCOME_KEY, width):
@@ -95,7 +95,7 @@ def count_outcome(
     outcomes[slot, HITS] = found
     outcomes[slot, FLAGS] = flags
     control[USED] += 1
-    _witness(slot, count, placed, witnesses)
+    _witness(int(slot), count, placed, witnesses)
 
 
 @jit

@@ -243,7 +243,11 @@ def search(
                 continue
             read = frame[_READ]
             pair = events[row, PAIR]
-            if option == 0 and last_writer[pair] <= cpu and not _comes(node, index, pair, nodes, events, below):
+            if (
+                option == 0
+                and last_writer[pair] <= cpu
+                and not _comes(node, index, pair, nodes, events, below)
+            ):
                 continue
             _copy(before[depth - 1], now, count, words)
             if option == 1:

@@ -17,6 +17,10 @@ from emu.ordering.memory_use import MemoryLimit
 from emu.ordering.tree import Event, Node, Step, Wanted
 
 _INITIAL = -1
+_Pair = tuple[Hashable, Hashable]
+
+Most = dict[_Pair, int]
+"""How often a program stores a value to a location, at most, on one way through it."""
 
 
 class Foreseeing(Keyed, Protocol):
@@ -71,6 +75,8 @@ class _Sofar(NamedTuple):
         serial: events of the path before the last serialising instruction.
         written: locations and values that the program has stored.
         own: locations that it has stored to.
+        last: per location what it has seen or stored there last.
+        used: how many stores of other CPUs it has seen for certain, per location and value.
     """
 
     after: tuple[int, ...]
@@ -78,6 +84,8 @@ class _Sofar(NamedTuple):
     serial: int
     written: frozenset[tuple[Hashable, Hashable]]
     own: frozenset[Hashable]
+    last: Mapping[Hashable, Hashable]
+    used: Mapping[_Pair, int]
 
 
 class Fitting:
@@ -88,7 +96,7 @@ class Fitting:
         path: of the patching CPU.
         initial: value of each location that is not 0 at first.
         mine: what the program may store.
-        others: what CPUs that are neither may store.
+        others: what CPUs that are neither may store, and how often.
         rules: of the model.
         memory: its limit.
     """
@@ -100,16 +108,18 @@ class Fitting:
         initial: Mapping[Hashable, object],
         *,
         mine: Values,
-        others: Sequence[Values],
+        others: Sequence[Most],
         rules: int,
         memory: MemoryLimit,
     ) -> None:
         self._program, self._path, self._initial = program, path, initial
         self._rules, self._memory = rules, memory
-        self._others: dict[Hashable, dict[Hashable, None]] = {}
-        for values in others:
-            for location, stored in values.items():
-                self._others.setdefault(location, {}).update(stored)
+        self._others: dict[Hashable, dict[Hashable, int]] = {}
+        """By location and value how often they store that."""
+        for most in others:
+            for (location, value), times in most.items():
+                stored = self._others.setdefault(location, {})
+                stored[value] = stored.get(value, 0) + times
         self._needs = {
             pair: number
             for pair, number in path.needs.items()
@@ -119,7 +129,7 @@ class Fitting:
 
     def grow(self) -> Node | None:
         """Return the tree; None if no way through the program fits."""
-        return self._grow(self._program.start(), _Sofar((), {}, 0, frozenset(), frozenset()))
+        return self._grow(self._program.start(), _Sofar((), {}, 0, frozenset(), frozenset(), {}, {}))
 
     def _grow(self, step: Step, sofar: _Sofar) -> Node | None:
         self._memory.check()
@@ -146,7 +156,7 @@ class Fitting:
         location = wants.location
         values = dict.fromkeys(own_values(wants, self._initial))
         values.update((value, None) for _, value in self._path.writes.get(location, ()))
-        values.update(self._others.get(location, {}))
+        values.update(dict.fromkeys(self._others.get(location, {})))
         return list(values)
 
     # --- what must hold ------------------------------------------------------------------------
@@ -155,6 +165,7 @@ class Fitting:
         """Return what is known with more events; None if they can't be."""
         after, floors, serial = list(sofar.after), dict(sofar.floors), sofar.serial
         written, own = set(sofar.written), set(sofar.own)
+        last, used = dict(sofar.last), dict(sofar.used)
         for event in events:
             before = 0
             for earlier in _numbers(event.local):
@@ -165,15 +176,33 @@ class Fitting:
                     return None
                 written.add(pair)
                 own.add(event.location)
+                last[event.location] = event.value
             elif event.kind == SERIALISE:
                 serial |= before
             elif event.kind & (READ | FETCH):
                 found = self._read(event, before, floors, serial, own)
-                if found is None:
+                if found is None or (event.kind == READ and not self._another(event, last, used)):
                     return None
                 before = found
             after.append(before)
-        return _Sofar(tuple(after), floors, serial, frozenset(written), frozenset(own))
+        return _Sofar(tuple(after), floors, serial, frozenset(written), frozenset(own), last, used)
+
+    def _another(self, event: Event, last: dict[Hashable, Hashable], used: dict[_Pair, int]) -> bool:
+        """Whether there is one more store that a data read can see.
+
+        Coherence: what is not the value seen last comes from a store that has not been seen before.
+        """
+        location, value = event.location, event.value
+        known = last.get(location, self._initial.get(location, 0))
+        last[location] = value
+        if value == known:
+            return True
+        pair = location, value
+        used[pair] = used.get(pair, 0) + 1
+        theirs = self._others.get(location, {}).get(value, 0)
+        return used[pair] <= theirs + sum(
+            stored == value for _, stored in self._path.writes.get(location, ())
+        )
 
     def _read(
         self, event: Event, before: int, floors: dict[Hashable, int], serial: int, own: set[Hashable]
@@ -184,10 +213,8 @@ class Fitting:
         elsewhere = location in own or value in self._others.get(location, ())
         floor = floors.get(location, _INITIAL) if event.kind == READ else _INITIAL
         # A data read can't miss what comes before it; on x86 a fetch not what came before serialising.
-        if event.kind == READ:
-            seen = before
-        else:
-            seen = serial if self._rules & SERIAL_FETCH else 0
+        refreshed = serial if self._rules & SERIAL_FETCH else 0
+        seen = before if event.kind == READ else refreshed
         oldest: int | None = None
         common: int | None = None
         for place in range(len(writes) - 1, -2, -1):
@@ -218,6 +245,21 @@ class Fitting:
                 if known.after[event] >> number & 1:
                     return False
         return True
+
+
+def most_stores(root: Node) -> Most:
+    """Return how often a tree's program stores each value to each location, at most, on one way."""
+    found: Most = {}
+    waiting: list[tuple[Node, Most]] = [(root, {})]
+    while waiting:
+        node, times = waiting.pop()
+        for event in node.step.events:
+            if event.kind == WRITE:
+                pair = event.location, event.value
+                times = {**times, pair: times.get(pair, 0) + 1}
+                found[pair] = max(found.get(pair, 0), times[pair])
+        waiting += [(child, times) for child in node.children]
+    return found
 
 
 def _numbers(bits: int) -> Iterator[int]:

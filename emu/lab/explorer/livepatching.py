@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
-from typing import Any
 
 from emu.build.memory_map import KERNEL_TEXT
 from emu.lab.explorer.calls import Call, Exit

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-from emu.lab.explorer.fitting import Fitting, Foreseeing, Path
+from emu.lab.explorer.fitting import Fitting, Foreseeing, Most, Path, most_stores
 from emu.lab.explorer.reach import Keyed, Values, own_values, reachable_stores
 from emu.ordering.explore import Exploration, Outcome, explore_trees, nothing_found
 from emu.ordering.memory_use import NO_LIMIT, MemoryBudgetError, MemoryLimit
@@ -18,6 +18,9 @@ from emu.ordering.tree import Node, Step, TreeBudgetError, Trees
 
 _MOST_PATHS = 100_000
 """Paths of the patching CPU. # assumed: ample; scenarios have tens"""
+
+_MOST_STORES = 1 << 30
+"""Times that a program stores a value, when nothing is known of that."""
 
 
 def explore_split(
@@ -150,19 +153,43 @@ def _trees(
     memory: MemoryLimit,
 ) -> Trees | None:
     """Return the trees that fit a path; None if there is a program of which nothing does."""
-    roots = [path.root]
-    for number, program in enumerate(others):
-        fitting = Fitting(
-            program,
-            path,
-            initial,
-            mine=stores[number],
-            others=[theirs for other, theirs in enumerate(stores) if other != number],
-            rules=rules,
-            memory=memory,
-        )
-        root = fitting.grow()
-        if root is None:
-            return None
-        roots.append(root)
-    return Trees(roots, initial)
+    most: list[Most] = [
+        {(at, value): _MOST_STORES for at, values in theirs.items() for value in values} for theirs in stores
+    ]
+    while True:
+        roots = []
+        for number, program in enumerate(others):
+            fitting = Fitting(
+                program,
+                path,
+                initial,
+                mine=stores[number],
+                others=[theirs for other, theirs in enumerate(most) if other != number],
+                rules=rules,
+                memory=memory,
+            )
+            root = fitting.grow()
+            if root is None:
+                return None
+            roots.append(root)
+        known, most = most, [most_stores(root) for root in roots]
+        # What one tree can't store, another can't load: grow anew as long as that makes a difference.
+        if len(others) == 1 or not _matters(known, most):
+            return Trees([path.root, *roots], initial)
+
+
+def _matters(known: Sequence[Most], most: Sequence[Most]) -> bool:
+    """Whether programs store less than was known, to a location that several of them store to."""
+    several = [{at for at, _ in theirs} for theirs in known]
+    shared = {
+        at
+        for number, mine in enumerate(several)
+        for at in mine
+        if any(at in other for other in several[:number])
+    }
+    return any(
+        times != most[cpu].get(pair, 0)
+        for cpu, theirs in enumerate(known)
+        for pair, times in theirs.items()
+        if pair[0] in shared
+    )

@@ -7,6 +7,7 @@ from emu.lab.explorer.catalogue import Shelf, model_for, named
 from emu.lab.explorer.livepatching import LivepatchLaboratory
 from emu.lab.explorer.run import explore_scenario
 from emu.ordering.explore import explore
+from emu.ordering.memory_use import MemoryLimit
 from emu.ordering.models import Model
 from tests.reference.interleaving import finals
 
@@ -108,6 +109,14 @@ class TestBudgets:
         assert not report.complete
         assert report.stopped_by == "time"
 
+    @pytest.mark.parametrize("scenario", ["enable", "poke-on"])
+    def test_memory(self, shelf: Shelf, scenario: str) -> None:
+        laboratory = shelf.laboratory(named(scenario), "arm64")
+
+        report = explore_scenario(laboratory, Model.ARM64, memory=MemoryLimit(1))
+
+        assert (report.complete, report.stopped_by, report.holds) == (False, "memory", False)
+
 
 class TestTwins:
     @pytest.mark.parametrize("items", [("call",), ("exit", "call")])
@@ -118,9 +127,9 @@ class TestTwins:
         laboratory = shelf.laboratory(named("stacked-enable"), arch)
         kept = []
 
-        def keep(programs, initial, **rest):  # type: ignore[no-untyped-def]
-            kept.append((programs, initial))
-            return splitting.explore_split(programs, initial, **rest)
+        def keep(patching, others, initial, **rest):  # type: ignore[no-untyped-def]
+            kept.append(([patching, *others], initial))
+            return splitting.explore_split(patching, others, initial, **rest)
 
         monkeypatch.setattr(livepatching, "explore_split", keep)
         assert isinstance(laboratory, LivepatchLaboratory)
@@ -138,7 +147,10 @@ class TestTwins:
         laboratory = shelf.laboratory(named(scenario), "arm64")
         split = laboratory.explore(Model.ARM64, [("exit", "call")])
 
-        monkeypatch.setattr(livepatching, "explore_split", explore)
+        def together(patching, others, initial, **rest):  # type: ignore[no-untyped-def]
+            return explore([patching, *others], initial, **rest)
+
+        monkeypatch.setattr(livepatching, "explore_split", together)
         whole = laboratory.explore(Model.ARM64, [("exit", "call")])
 
         assert split.exploration.executions == whole.exploration.executions
