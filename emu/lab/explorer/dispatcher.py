@@ -215,6 +215,11 @@ class Dispatcher:
             frozenset(state.visits.items()),
         )
 
+    def stage(self, state: State) -> Hashable:
+        """Return its item and the instruction in it."""
+        run = state.run
+        return state.item, state.mode, state.wish.fetch, None if run is None else (run.pc, run.stop)
+
     def ahead(self, state: State, location: Hashable) -> int:
         """Return bits of its events so far that come before every store to a location still to come."""
         return state.track.ahead(release=is_ack(location))

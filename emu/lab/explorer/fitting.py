@@ -11,16 +11,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from emu.lab.explorer.contended import Standing, Word
 from emu.lab.explorer.reach import Keyed, Values, own_values
 from emu.ordering.columns import FETCH, READ, SERIAL_FETCH, SERIALISE, WRITE
 from emu.ordering.memory_use import MemoryLimit
 from emu.ordering.tree import Event, Node, Step, Wanted
 
 _INITIAL = -1
-_Pair = tuple[Hashable, Hashable]
-
-Most = dict[_Pair, int]
-"""How often a program stores a value to a location, at most, on one way through it."""
 
 
 class Foreseeing(Keyed, Protocol):
@@ -44,7 +41,7 @@ class Path:
             below = Node(node.step, children=[] if below is None else [below])
         assert below is not None, "a path has a beginning"
         self.root = below
-        events = [event for node in nodes for event in node.step.events]
+        self.events = [event for node in nodes for event in node.step.events]
         self.before: list[int] = []
         """Per event the events of the path that come before it, as bits."""
         self.writes: dict[Hashable, list[tuple[int, Hashable]]] = {}
@@ -52,7 +49,7 @@ class Path:
         self.needs: dict[tuple[Hashable, Hashable], int] = {}
         """Per location and value that others must store: the number of the first read of it."""
         own: dict[Hashable, Hashable] = {}
-        for number, event in enumerate(events):
+        for number, event in enumerate(self.events):
             before = 0
             for earlier in _numbers(event.local):
                 before |= self.before[earlier] | 1 << earlier
@@ -75,8 +72,7 @@ class _Sofar(NamedTuple):
         serial: events of the path before the last serialising instruction.
         written: locations and values that the program has stored.
         own: locations that it has stored to.
-        last: per location what it has seen or stored there last.
-        used: how many stores of other CPUs it has seen for certain, per location and value.
+        words: per word that several CPUs store to, how all may stand there.
     """
 
     after: tuple[int, ...]
@@ -84,8 +80,7 @@ class _Sofar(NamedTuple):
     serial: int
     written: frozenset[tuple[Hashable, Hashable]]
     own: frozenset[Hashable]
-    last: Mapping[Hashable, Hashable]
-    used: Mapping[_Pair, int]
+    words: tuple[Standing, ...]
 
 
 class Fitting:
@@ -96,7 +91,8 @@ class Fitting:
         path: of the patching CPU.
         initial: value of each location that is not 0 at first.
         mine: what the program may store.
-        others: what CPUs that are neither may store, and how often.
+        others: what CPUs that are neither may store.
+        words: the words that several of them store to.
         rules: of the model.
         memory: its limit.
     """
@@ -108,18 +104,18 @@ class Fitting:
         initial: Mapping[Hashable, object],
         *,
         mine: Values,
-        others: Sequence[Most],
+        others: Sequence[Values],
+        words: Sequence[Word],
         rules: int,
         memory: MemoryLimit,
     ) -> None:
         self._program, self._path, self._initial = program, path, initial
         self._rules, self._memory = rules, memory
-        self._others: dict[Hashable, dict[Hashable, int]] = {}
-        """By location and value how often they store that."""
-        for most in others:
-            for (location, value), times in most.items():
-                stored = self._others.setdefault(location, {})
-                stored[value] = stored.get(value, 0) + times
+        self._words = tuple(words)
+        self._others: dict[Hashable, dict[Hashable, None]] = {}
+        for values in others:
+            for location, stored in values.items():
+                self._others.setdefault(location, {}).update(stored)
         self._needs = {
             pair: number
             for pair, number in path.needs.items()
@@ -129,15 +125,17 @@ class Fitting:
 
     def grow(self) -> Node | None:
         """Return the tree; None if no way through the program fits."""
-        return self._grow(self._program.start(), _Sofar((), {}, 0, frozenset(), frozenset(), {}, {}))
+        words = tuple(word.start for word in self._words)
+        return self._grow(self._program.start(), _Sofar((), {}, 0, frozenset(), frozenset(), words))
 
     def _grow(self, step: Step, sofar: _Sofar) -> Node | None:
         self._memory.check()
+        self.grown = getattr(self, 'grown', 0) + 1
         known = self._extended(sofar, step.events)
         if known is None or not self._can_still_store(step, known):
             return None
         if step.wants is None and not step.ways:
-            return Node(step._replace(state=None)) if self._needs.keys() <= known.written else None
+            return Node(step._replace(state=None)) if self._is_end(known) else None
         children = [child for after in self._after(step) if (child := self._grow(after, known)) is not None]
         if not children:
             return None
@@ -156,7 +154,7 @@ class Fitting:
         location = wants.location
         values = dict.fromkeys(own_values(wants, self._initial))
         values.update((value, None) for _, value in self._path.writes.get(location, ()))
-        values.update(dict.fromkeys(self._others.get(location, {})))
+        values.update(self._others.get(location, {}))
         return list(values)
 
     # --- what must hold ------------------------------------------------------------------------
@@ -165,7 +163,6 @@ class Fitting:
         """Return what is known with more events; None if they can't be."""
         after, floors, serial = list(sofar.after), dict(sofar.floors), sofar.serial
         written, own = set(sofar.written), set(sofar.own)
-        last, used = dict(sofar.last), dict(sofar.used)
         for event in events:
             before = 0
             for earlier in _numbers(event.local):
@@ -176,32 +173,25 @@ class Fitting:
                     return None
                 written.add(pair)
                 own.add(event.location)
-                last[event.location] = event.value
             elif event.kind == SERIALISE:
                 serial |= before
             elif event.kind & (READ | FETCH):
                 found = self._read(event, before, floors, serial, own)
-                if found is None or (event.kind == READ and not self._another(event, last, used)):
+                if found is None:
                     return None
                 before = found
             after.append(before)
-        return _Sofar(tuple(after), floors, serial, frozenset(written), frozenset(own), last, used)
+        words = tuple(
+            word.after(standing, events) for word, standing in zip(self._words, sofar.words, strict=True)
+        )
+        if not all(words):
+            return None
+        return _Sofar(tuple(after), floors, serial, frozenset(written), frozenset(own), words)
 
-    def _another(self, event: Event, last: dict[Hashable, Hashable], used: dict[_Pair, int]) -> bool:
-        """Whether there is one more store that a data read can see.
-
-        Coherence: what is not the value seen last comes from a store that has not been seen before.
-        """
-        location, value = event.location, event.value
-        known = last.get(location, self._initial.get(location, 0))
-        last[location] = value
-        if value == known:
-            return True
-        pair = location, value
-        used[pair] = used.get(pair, 0) + 1
-        theirs = self._others.get(location, {}).get(value, 0)
-        return used[pair] <= theirs + sum(
-            stored == value for _, stored in self._path.writes.get(location, ())
+    def _is_end(self, known: _Sofar) -> bool:
+        """Whether it can end so: all that only it can store is stored, and the others can end, too."""
+        return self._needs.keys() <= known.written and all(
+            word.can_end(standing) for word, standing in zip(self._words, known.words, strict=True)
         )
 
     def _read(
@@ -245,21 +235,6 @@ class Fitting:
                 if known.after[event] >> number & 1:
                     return False
         return True
-
-
-def most_stores(root: Node) -> Most:
-    """Return how often a tree's program stores each value to each location, at most, on one way."""
-    found: Most = {}
-    waiting: list[tuple[Node, Most]] = [(root, {})]
-    while waiting:
-        node, times = waiting.pop()
-        for event in node.step.events:
-            if event.kind == WRITE:
-                pair = event.location, event.value
-                times = {**times, pair: times.get(pair, 0) + 1}
-                found[pair] = max(found.get(pair, 0), times[pair])
-        waiting += [(child, times) for child in node.children]
-    return found
 
 
 def _numbers(bits: int) -> Iterator[int]:

@@ -158,6 +158,10 @@ class Installer:
         own = frozenset(state.track.own.items())
         return state.answers, state.at, state.part, state.requests, state.sources, own
 
+    def stage(self, state: _State) -> Hashable:
+        """Return the operation that comes next."""
+        return state.at, state.part
+
     # --- going on ------------------------------------------------------------------------------
 
     def _entry(self, state: _State) -> Entry:

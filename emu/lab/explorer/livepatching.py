@@ -14,7 +14,7 @@ from emu.lab.explorer.judge import Found
 from emu.lab.explorer.orders import RULES
 from emu.lab.explorer.patching_side import PatchingSide
 from emu.lab.explorer.places import Places
-from emu.lab.explorer.reach import reachable_stores
+from emu.lab.explorer.reach import reach
 from emu.lab.explorer.scenarios import ORIGINAL
 from emu.lab.explorer.splitting import explore_split
 from emu.lab.explorer.world import FUNCTION, PATCHES
@@ -222,7 +222,7 @@ class LivepatchLaboratory(PatchingSide):
             )
 
         try:
-            reachable_stores([installer(None), *dispatchers], self.initial(), memory=memory)
+            reach([installer(None), *dispatchers], self.initial(), memory=memory)
             touched = {place for program in dispatchers for place in program.touched}
             found = explore_split(
                 installer(frozenset(touched | set(self.observed))),

@@ -10,17 +10,16 @@ import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-from emu.lab.explorer.fitting import Fitting, Foreseeing, Most, Path, most_stores
-from emu.lab.explorer.reach import Keyed, Values, own_values, reachable_stores
+from emu.lab.explorer.contended import Word, contended, without_the_impossible
+from emu.lab.explorer.fitting import Fitting, Foreseeing, Path
+from emu.lab.explorer.reach import Keyed, Reach, Values, own_values, reach
 from emu.ordering.explore import Exploration, Outcome, explore_trees, nothing_found
 from emu.ordering.memory_use import NO_LIMIT, MemoryBudgetError, MemoryLimit
 from emu.ordering.tree import Node, Step, TreeBudgetError, Trees
 
+_T0=[time.monotonic()]
 _MOST_PATHS = 100_000
 """Paths of the patching CPU. # assumed: ample; scenarios have tens"""
-
-_MOST_STORES = 1 << 30
-"""Times that a program stores a value, when nothing is known of that."""
 
 
 def explore_split(
@@ -49,15 +48,15 @@ def explore_split(
     started = time.monotonic()
     found = _Sum()
     try:
-        stores = reachable_stores([patching, *others], initial, memory=memory)
-        paths = _paths(patching, stores[1:], initial, memory)
+        _, *reached = reach([patching, *others], initial, memory=memory)
+        paths = _paths(patching, [one.stores for one in reached], initial, memory)
     except TreeBudgetError:
         return nothing_found("paths")
     except (MemoryBudgetError, MemoryError):
         return nothing_found("memory")
     for path in paths:
         try:
-            trees = _trees(path, others, initial, stores[1:], rules, memory)
+            trees = _trees(path, others, initial, reached, rules, memory)
         except (MemoryBudgetError, MemoryError):
             return found.stopped("memory")
         if trees is None:
@@ -148,48 +147,34 @@ def _trees(
     path: Path,
     others: Sequence[Foreseeing],
     initial: Mapping[Hashable, Any],
-    stores: Sequence[Values],
+    reached: Sequence[Reach],
     rules: int,
     memory: MemoryLimit,
 ) -> Trees | None:
     """Return the trees that fit a path; None if there is a program of which nothing does."""
-    most: list[Most] = [
-        {(at, value): _MOST_STORES for at, values in theirs.items() for value in values} for theirs in stores
-    ]
-    while True:
-        roots = []
-        for number, program in enumerate(others):
-            fitting = Fitting(
-                program,
-                path,
-                initial,
-                mine=stores[number],
-                others=[theirs for other, theirs in enumerate(most) if other != number],
-                rules=rules,
-                memory=memory,
-            )
-            root = fitting.grow()
-            if root is None:
-                return None
-            roots.append(root)
-        known, most = most, [most_stores(root) for root in roots]
-        # What one tree can't store, another can't load: grow anew as long as that makes a difference.
-        if len(others) == 1 or not _matters(known, most):
-            return Trees([path.root, *roots], initial)
-
-
-def _matters(known: Sequence[Most], most: Sequence[Most]) -> bool:
-    """Whether programs store less than was known, to a location that several of them store to."""
-    several = [{at for at, _ in theirs} for theirs in known]
-    shared = {
-        at
-        for number, mine in enumerate(several)
-        for at in mine
-        if any(at in other for other in several[:number])
-    }
-    return any(
-        times != most[cpu].get(pair, 0)
-        for cpu, theirs in enumerate(known)
-        for pair, times in theirs.items()
-        if pair[0] in shared
-    )
+    words = contended(reached)
+    roots: list[Node] = []
+    for number, program in enumerate(others):
+        theirs = [one for other, one in enumerate(reached) if other != number]
+        fitting = Fitting(
+            program,
+            path,
+            initial,
+            mine=reached[number].stores,
+            others=[one.stores for one in theirs],
+            words=[Word(at, initial.get(at, 0), path.events, theirs) for at in words],
+            rules=rules,
+            memory=memory,
+        )
+        root = fitting.grow()
+        import os
+        if os.environ.get('DBG'): print('grown', fitting.grown, round(time.monotonic()-_T0[0],1))
+        if root is None:
+            return None
+        roots.append(root)
+    for location in words:
+        kept = without_the_impossible(path.root, roots, location, initial.get(location, 0), memory)
+        if kept is None:
+            return None
+        roots = kept
+    return Trees([path.root, *roots], initial)
