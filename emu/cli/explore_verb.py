@@ -172,7 +172,7 @@ def _cell(one: Mutation) -> str:
 def _text(scenario: str, report: Report) -> str:
     lines = [
         f"{scenario} on {report.arch} under {report.model}: CPU0 patches; "
-        f"{report.cpus} CPU{'s' if report.cpus > 1 else ''} each: {report.programs.split(' | ')[0]}"
+        + "; ".join(f"CPU{cpu}: {names}" for cpu, names in enumerate(report.programs.split(" | "), 1))
     ]
     if report.dropped:
         lines.append(f"left out: {', '.join(report.dropped)}")

@@ -53,14 +53,17 @@ class Word:
         self._location = location
         self._path = tuple(_accesses(patching, location))
         self._moves = [
-            {stage: [(tuple(_accesses(m.events, location)), m) for m in found] for stage, found in one.moves.items()}
+            {
+                stage: [(tuple(_accesses(m.events, location)), m) for m in found]
+                for stage, found in one.moves.items()
+            }
             for one in others
         ]
         self._known: dict[tuple[Standing, tuple[_Access, ...]], Standing] = {}
         self.start = self._closed({(0, *(((None, False)) for _ in others), first)})
 
     def after(self, standing: Standing, events: Sequence[Event]) -> Standing:
-        """Return how CPUs may stand after events of the one that meets the word; nothing: it can't have them."""
+        """Return how CPUs may stand after events of the one that meets the word; empty: it can't have them."""
         accesses = tuple(_accesses(events, self._location))
         if not accesses:
             return standing
@@ -167,7 +170,24 @@ def without_the_impossible(
     return None if any(root is None for root in kept) else [root for root in kept if root is not None]
 
 
-def _live(ways: Sequence[_Ways], first: Hashable, memory: MemoryLimit) -> tuple[list[set[int]], list[set[int]]]:
+def apart(root: Node, location: Hashable, first: Hashable) -> list[Node]:
+    """Return a tree in parts, by the accesses to a word."""
+    ways = _Ways(root, location, first)
+    above: dict[int, int] = {after: at for at, found in enumerate(ways.next) for after in found.values()}
+    parts = []
+    for end in (at for at, ends in enumerate(ways.ends) if ends):
+        live = {end}
+        while (at := min(live)) in above:
+            live.add(above[at])
+        part = _pruned(root, ways, live, {end})
+        assert part is not None, "a way ends here"
+        parts.append(part)
+    return parts
+
+
+def _live(
+    ways: Sequence[_Ways], first: Hashable, memory: MemoryLimit
+) -> tuple[list[set[int]], list[set[int]]]:
     """Return per CPU the places that some way of all CPUs together goes through, and where it ends there."""
     start = (*(0 for _ in ways), first)
     before: dict[tuple[object, ...], list[tuple[object, ...]]] = {start: []}
@@ -238,4 +258,3 @@ def _accesses(events: Sequence[Event], location: Hashable) -> Iterator[_Access]:
             yield _Access(_ANY, event.value)
     if read is not None:
         yield _Access(read.value, read.value)
-

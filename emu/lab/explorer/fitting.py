@@ -130,7 +130,6 @@ class Fitting:
 
     def _grow(self, step: Step, sofar: _Sofar) -> Node | None:
         self._memory.check()
-        self.grown = getattr(self, 'grown', 0) + 1
         known = self._extended(sofar, step.events)
         if known is None or not self._can_still_store(step, known):
             return None

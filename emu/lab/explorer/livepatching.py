@@ -54,8 +54,7 @@ class LivepatchLaboratory(PatchingSide):
 
     def programs(self, cpus: int) -> list[list[tuple[str, ...]]]:
         """Return what the dispatching CPUs do; several do the same."""
-        wanted = self.scenario.items if cpus == 1 else self.scenario.several
-        return [[names] * cpus for names in wanted]
+        return [[names] * cpus for names in self.scenario.items]
 
     def _dropped_code(self, dropped: frozenset[str]) -> frozenset[int]:
         return frozenset(address for name, address in self.barriers.items() if name in dropped)

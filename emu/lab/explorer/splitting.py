@@ -7,17 +7,16 @@ only what fits it is grown, see `emu.lab.explorer.fitting`; trees of one path ar
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
-from emu.lab.explorer.contended import Word, contended, without_the_impossible
+from emu.lab.explorer.contended import Word, apart, contended, without_the_impossible
 from emu.lab.explorer.fitting import Fitting, Foreseeing, Path
 from emu.lab.explorer.reach import Keyed, Reach, Values, own_values, reach
 from emu.ordering.explore import Exploration, Outcome, explore_trees, nothing_found
 from emu.ordering.memory_use import NO_LIMIT, MemoryBudgetError, MemoryLimit
 from emu.ordering.tree import Node, Step, TreeBudgetError, Trees
 
-_T0=[time.monotonic()]
 _MOST_PATHS = 100_000
 """Paths of the patching CPU. # assumed: ample; scenarios have tens"""
 
@@ -54,13 +53,14 @@ def explore_split(
         return nothing_found("paths")
     except (MemoryBudgetError, MemoryError):
         return nothing_found("memory")
-    for path in paths:
+    every = (trees for path in paths for trees in _trees(path, others, initial, reached, rules, memory))
+    while True:
         try:
-            trees = _trees(path, others, initial, reached, rules, memory)
+            trees = next(every, None)
         except (MemoryBudgetError, MemoryError):
             return found.stopped("memory")
         if trees is None:
-            continue
+            return found.stopped("")
         seconds = None if max_seconds is None else max_seconds - (time.monotonic() - started)
         if seconds is not None and seconds <= 0:
             return found.stopped("time")
@@ -76,7 +76,6 @@ def explore_split(
         found.add(one)
         if not one.complete:
             return found.stopped(one.stopped_by)
-    return found.stopped("")
 
 
 class _Sum:
@@ -150,8 +149,8 @@ def _trees(
     reached: Sequence[Reach],
     rules: int,
     memory: MemoryLimit,
-) -> Trees | None:
-    """Return the trees that fit a path; None if there is a program of which nothing does."""
+) -> Iterator[Trees]:
+    """Yield trees that fit a path and together hold all that does, each way once."""
     words = contended(reached)
     roots: list[Node] = []
     for number, program in enumerate(others):
@@ -167,14 +166,20 @@ def _trees(
             memory=memory,
         )
         root = fitting.grow()
-        import os
-        if os.environ.get('DBG'): print('grown', fitting.grown, round(time.monotonic()-_T0[0],1))
         if root is None:
-            return None
+            return
         roots.append(root)
     for location in words:
         kept = without_the_impossible(path.root, roots, location, initial.get(location, 0), memory)
         if kept is None:
-            return None
+            return
         roots = kept
-    return Trees([path.root, *roots], initial)
+    if not words:
+        yield Trees([path.root, *roots], initial)
+        return
+    # The first CPU's ways by how they meet the word: what the others can do then is much less.
+    first = initial.get(words[0], 0)
+    for root in apart(roots[0], words[0], first):
+        kept = without_the_impossible(path.root, [root, *roots[1:]], words[0], first, memory)
+        if kept is not None:
+            yield Trees([path.root, *kept], initial)
