@@ -149,6 +149,9 @@ class Installer:
         track.write(operation.address, new, tag, atomic_read=read, data=deps, locked=True)
         if kind is OpKind.ATOMIC_ADD:
             track.barrier("full")
+            if new >> 8 * operation.size - 1:  # nobody holds it, so nobody will let go
+                ended = Ended(End.STUCK, "waits for a count that is below zero")
+                return Step(events=track.events, state=state, completed=track.completed, final=ended)
             if new:
                 return self._want(state._replace(part=1, track=track), operation.address)
         return self._run(state._replace(at=state.at + 1, track=track))

@@ -6,7 +6,8 @@ it may answer requests count once. The result may hold values that no execution 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from emu.ordering.columns import FETCH, READ, WRITE
@@ -86,18 +87,20 @@ def reach(
     waiting: list[dict[Hashable, list[_Waiting]]] = [{} for _ in programs]
     seen: list[set[Hashable]] = [set() for _ in programs]
     moves: list[dict[Hashable, set[Move]]] = [{} for _ in programs]
-    steps: list[tuple[int, Hashable, Step]] = [
-        (cpu, None, program.start()) for cpu, program in enumerate(programs)
+    steps: list[tuple[int, Hashable, Callable[[], Step]]] = [
+        (cpu, None, program.start) for cpu, program in enumerate(programs)
     ]
 
     def give(cpu: int, node: _Waiting, value: Hashable) -> None:
         if value not in node.given:
             node.given.add(value)
-            steps.append((cpu, node.stage, programs[cpu].read(node.state, value)))
+            steps.append((cpu, node.stage, partial(programs[cpu].read, node.state, value)))
 
     states = 0
     while steps:
-        cpu, before, step = steps.pop()
+        memory.check()
+        cpu, before, take = steps.pop()
+        step = take()
         if step.dead:
             continue
         for event in step.events:
@@ -115,11 +118,11 @@ def reach(
             continue
         seen[cpu].add(key)
         states += 1
-        memory.check()
         if states > max_states:
             raise TreeBudgetError
         if step.wants is None:
-            steps += [(cpu, stage, programs[cpu].way(step.state, number)) for number in range(step.ways)]
+            ways = (partial(programs[cpu].way, step.state, number) for number in range(step.ways))
+            steps += [(cpu, stage, way) for way in ways]
             continue
         node = _Waiting(step.state, stage)
         waiting[cpu].setdefault(step.wants.location, []).append(node)

@@ -7,9 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from emu.lab.explorer.judge import Found
-from emu.lab.explorer.report import Report
+from emu.lab.explorer.report import Report, Violation
 from emu.ordering.memory_use import NO_LIMIT, MemoryLimit
 from emu.ordering.models import Model
+
+_ENDLESS = Violation(what="no execution comes to an end: a CPU waits for ever", executions=0, schedule=())
+"""Without it, nothing would be wrong in any of no executions."""
 
 
 class Laboratory(Protocol):
@@ -79,6 +82,9 @@ def explore_scenario(
             progress=progress,
         )
         exploration = found.exploration
+        violations = found.violations()
+        if exploration.complete and not exploration.executions:
+            violations = (_ENDLESS,)
         report = Report(
             scenario=laboratory.name,
             arch=laboratory.arch,
@@ -89,7 +95,7 @@ def explore_scenario(
             executions=exploration.executions,
             steps=exploration.steps,
             outcomes=found.endings(),
-            violations=found.violations(),
+            violations=violations,
             complete=exploration.complete,
             stopped_by=exploration.stopped_by,
             seconds=time.monotonic() - started,
