@@ -63,7 +63,7 @@ class Word:
         self.start = self._closed({(0, *(((None, False)) for _ in others), first)})
 
     def after(self, standing: Standing, events: Sequence[Event]) -> Standing:
-        """Return how CPUs may stand after events of the one that meets the word; empty: it can't have them."""
+        """Return how CPUs may stand after events of this one; empty if it can't have them."""
         accesses = tuple(_accesses(events, self._location))
         if not accesses:
             return standing
