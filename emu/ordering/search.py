@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emu.compiled import jit
-from emu.ordering.bits import Rows, has
+from emu.ordering.bits import Rows
 from emu.ordering.columns import (
     ASKED,
     BASE,
@@ -51,6 +51,7 @@ from emu.ordering.columns import (
     Table,
 )
 from emu.ordering.guessing import guess
+from emu.ordering.open_reads import can_be_read, comes, left_read, no_read_is_lost
 from emu.ordering.outcomes import count_outcome
 from emu.ordering.placing import (
     atomic,
@@ -183,7 +184,7 @@ def search(
                 continue
             node = children[nodes[node, FIRST_CHILD] + option]
             index = 0
-            if not _can_be_read(cpu, node, count, nodes, events, below, last_writer, placed):
+            if not can_be_read(cpu, node, count, nodes, events, below, last_writer, placed):
                 continue
             _copy(before[depth - 1], now, count, words)
         elif what == _PLAIN:
@@ -246,7 +247,7 @@ def search(
             if (
                 option == 0
                 and last_writer[pair] <= cpu
-                and not _comes(node, index, pair, nodes, events, below)
+                and not comes(node, index, pair, nodes, events, below)
             ):
                 continue
             _copy(before[depth - 1], now, count, words)
@@ -268,7 +269,7 @@ def search(
 
         # What is to be decided next?
         if what in (_RANK, _BIND):
-            read = _left_read(frame[_READ] + 1 if what == _BIND else 0, event, row, placed, events)
+            read = left_read(frame[_READ] + 1 if what == _BIND else 0, event, row, placed, events)
             if read >= 0:
                 _push(frames, depth, _BIND, event, read, cpu, node, index, after)
                 depth += 1
@@ -295,7 +296,7 @@ def search(
                      pair_location, wanted)  # fmt: skip
             _push(frames, depth, _CHOOSE, 0, 0, cpu, node, 0, after)
             depth += 1
-        elif nodes[node, LEAF] >= 0 and _no_read_is_lost(cpu, after, placed, events, last_writer):
+        elif nodes[node, LEAF] >= 0 and no_read_is_lost(cpu, after, placed, events, last_writer):
             control[LEAVES + cpu] = node
             if cpu + 1 < cpus:
                 _push(frames, depth, _CHOOSE, 0, 0, cpu + 1, roots[cpu + 1], 0, after)
@@ -341,34 +342,6 @@ def _ask(
 
 
 @jit
-def _comes(node: int, index: int, pair: int, nodes: Table, events: Table, below: Rows) -> bool:
-    """Whether a CPU may still write a pair, from an event of a node on."""
-    first = nodes[node, FIRST_EVENT]
-    for row in range(first + index, first + nodes[node, EVENTS]):
-        if events[row, PAIR] == pair and events[row, KIND] == WRITE:
-            return True
-    return has(below[node], pair)
-
-
-@jit
-def _can_be_read(
-    cpu: int, node: int, count: int, nodes: Table, events: Table, below: Rows, last_writer: Table,
-    placed: Table,
-) -> bool:  # fmt: skip
-    """Whether each read that is left open can still find its write if a CPU goes on with a node."""
-    for read in range(count):
-        if placed[read, READS_FROM] != LATER:
-            continue
-        row = placed[read, ROW]
-        if not events[row, KIND] & (READ | FETCH):
-            continue
-        pair = events[row, PAIR]
-        if last_writer[pair] <= cpu and not _comes(node, 0, pair, nodes, events, below):
-            return False
-    return True
-
-
-@jit
 def _copy(source: Rows, target: Rows, count: int, words: int) -> None:
     for event in range(count):
         for word in range(words):
@@ -387,29 +360,3 @@ def _push(
     frames[depth, _NODE] = node
     frames[depth, _INDEX] = index
     frames[depth, _COUNT] = count
-
-
-@jit
-def _left_read(start: int, write: int, row: int, placed: Table, events: Table) -> int:
-    """Return the next read that an earlier CPU left open and that this write can satisfy; -1: none."""
-    for read in range(start, placed[write, BASE]):
-        if placed[read, READS_FROM] != LATER:
-            continue
-        other = placed[read, ROW]
-        if events[other, KIND] & (READ | FETCH) and events[other, PAIR] == events[row, PAIR]:
-            return read
-    return -1
-
-
-@jit
-def _no_read_is_lost(cpu: int, count: int, placed: Table, events: Table, last_writer: Table) -> bool:
-    """Whether each read that is left open can still find its write in a CPU after ``cpu``."""
-    for read in range(count):
-        row = placed[read, ROW]
-        if (
-            events[row, KIND] & (READ | FETCH)
-            and placed[read, READS_FROM] == LATER
-            and last_writer[events[row, PAIR]] <= cpu
-        ):
-            return False
-    return True
