@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -73,6 +75,16 @@ _SCR_EL3_RW = (1, 1, 3, 6, 0, 0x400)
 """
 
 
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+_MANY = 4
+
+
+def _collect_unused() -> None:
+    """Free unused engines: cycles keep them until a collection, which counts objects, not 40 MiB each."""
+    if len(_engines) >= _MANY:
+        gc.collect()
+
+
 class Engine:
     """CPUs of one port over one memory.
 
@@ -108,6 +120,7 @@ class Engine:
         ordering: Ordering = Ordering.SC,
         cpu_model: CpuModel | None = None,
     ) -> None:
+        _collect_unused()
         assert exact or cpu_model is None, "only exact mode sees every instruction"
         assert exact or schedule is Schedule.QUANTUM, "fast mode runs turns"
         self.port, self.cpus = port, cpus
@@ -136,6 +149,7 @@ class Engine:
         self.frames[-1, s.FRAME_BELOW] = -1
         self.tasks[:, s.TASK_TOP] = -1
         self.on_flush: Callable[[], None] = lambda: None
+        _engines.add(self)
 
     # --- making -------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ For questions to the machine itself: which outcomes does it show under an orderi
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,8 @@ SHARED_WORDS = KERNEL_DATA.base + 0x1000
 """Where programs may keep what their threads share: a page of data."""
 _SPACING = 0x1000
 """Bytes from one thread's code to the next."""
+_MARGIN = 64
+"""NOPs before and behind a thread's code; it begins at any of those before, so that all places meet."""
 _LIMIT = 100_000
 """Instructions of all threads after which a run is given up."""
 
@@ -77,8 +80,10 @@ class Program:
         )  # fmt: skip
         everything = [name for name in port.registers.all if name != port.registers.pc]
         self._observed = everything if observed is None else list(observed)
+        self._nop = len(port.site.nop)
+        margin = port.site.nop * _MARGIN
         pieces = [
-            (KERNEL_TEXT.base + _SPACING * at, thread.code + engine_cpu(port).halt)
+            (KERNEL_TEXT.base + _SPACING * at, margin + thread.code + margin + engine_cpu(port).halt)
             for at, thread in enumerate(threads)
         ]
         for address, code in pieces:
@@ -111,9 +116,11 @@ class Program:
         engine.memory.write(STACKS_BASE, bytes(SLOT_SIZE * len(self._threads)))
         for address, value in memory.items():
             engine.memory.store(address, value)
+        starts = random.Random(seed)
         for cpu, saved in enumerate(self._saved):
             engine.restore_cpu(cpu, saved)
-            engine.blocks[cpu, s.CPU_PC] = KERNEL_TEXT.base + _SPACING * cpu
+            skipped = self._nop * starts.randrange(_MARGIN)
+            engine.blocks[cpu, s.CPU_PC] = KERNEL_TEXT.base + _SPACING * cpu + skipped
         complete = engine.run(instructions=_LIMIT) is Stop.IDLE
         mask = (1 << 64) - 1
         return Outcome(
