@@ -43,14 +43,26 @@ def _funcs(count: int, *, on: int) -> str:
     for at in range(count):
         here = 0x900 + 0x60 * at
         following = f"lea rax, [r14 + {here + 0x60:#x}]" if at + 1 < count else "xor eax, eax"
-        lines += [following, f"mov [r14 + {here:#x}], rax", f"mov dword ptr [r14 + {here + 8:#x}], {int(at >= on)}"]
+        lines += [
+            following,
+            f"mov [r14 + {here:#x}], rax",
+            f"mov dword ptr [r14 + {here + 8:#x}], {int(at >= on)}",
+        ]
         lines += ["lea rax, [rip + replacement]", f"mov [r14 + {here + 16:#x}], rax"]
     return "\n".join(lines)
 
 
-def _dispatch(count: int, on: int, *, redirect: bool = True, names: Sequence[str] = _SAVED, calls: str = "call f") -> Kernel:
-    functions = "\n.p2align 4\nf: call stub\nadd rbx, 5\nret" + _pushing_trampoline(names, "handle") + _handler(redirect)
-    return Kernel("dispatch", calls, _funcs(count, on=on), functions + "\n.p2align 4\nreplacement: add rbx, 9\nret")
+def _dispatch(
+    count: int, on: int, *, redirect: bool = True, names: Sequence[str] = _SAVED, calls: str = "call f"
+) -> Kernel:
+    functions = (
+        "\n.p2align 4\nf: call stub\nadd rbx, 5\nret"
+        + _pushing_trampoline(names, "handle")
+        + _handler(redirect)
+    )
+    return Kernel(
+        "dispatch", calls, _funcs(count, on=on), functions + "\n.p2align 4\nreplacement: add rbx, 9\nret"
+    )
 
 
 def _chain(nodes: int, stride: int) -> str:
