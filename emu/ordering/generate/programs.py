@@ -225,7 +225,8 @@ def _random_x86(rng: random.Random, name: str, cpus: int, length: int) -> str:
                 lines.append(f"movl ${number},({where})")
         columns.append(lines or ["nop"])
         seen += [f"{cpu}:r{one[1:]}" for one in loaded]
-    return _text("X86_64", name, "", columns, seen, locations)
+    init = "".join(f"{one}=0; " for one in locations)
+    return _text("X86_64", name, init, columns, seen, locations)
 
 
 def _random_fetch(rng: random.Random, name: str, cpus: int, length: int) -> str:
@@ -309,7 +310,12 @@ def random_test(seed: int, features: str, *, cpus: int = 2, length: int = 3) -> 
         features: one of `FEATURES`.
         cpus: how many.
         length: about how many accesses each makes.
+
+    Raises:
+        ValueError: no such features.
     """
+    if features not in FEATURES:
+        raise ValueError(f"features must be one of {', '.join(FEATURES)}, not {features!r}")
     rng = random.Random(seed)
     name = f"{features}-{cpus}-{length}-{seed}"
     if features == "x86":
