@@ -225,8 +225,7 @@ def _random_x86(rng: random.Random, name: str, cpus: int, length: int) -> str:
                 lines.append(f"movl ${number},({where})")
         columns.append(lines or ["nop"])
         seen += [f"{cpu}:r{one[1:]}" for one in loaded]
-    init = "".join(f"{one}=0; " for one in locations)
-    return _text("X86_64", name, init, columns, seen, locations)
+    return _text("X86_64", name, "", columns, seen, locations)
 
 
 def _random_fetch(rng: random.Random, name: str, cpus: int, length: int) -> str:

@@ -46,6 +46,7 @@ class Condition:
     Args:
         quantifier: ``exists``, ``~exists`` or ``forall``.
         places: of the condition and of ``locations``, each once.
+        listed: those of ``locations``.
         text: of the condition.
         holds: whether a final state meets the condition.
         filters: whether a final state counts at all; None: each does.
@@ -53,6 +54,7 @@ class Condition:
 
     quantifier: str
     places: list[Place] = field(default_factory=list)
+    listed: frozenset[Place] = frozenset()
     text: str = ""
     holds: Check = lambda state: True
     filters: Check | None = None
@@ -223,7 +225,7 @@ def read_condition(
         match = _TAIL.match(text, at)
         if match is None:
             if places and not text[at:].strip():
-                return Condition("forall", places, "true")
+                return Condition("forall", places, frozenset(places), "true")
             where = line + text.count("\n", 0, at)
             raise LitmusError(source.path, where, "locations, exists, ~exists or forall is expected here")
         here = line + text.count("\n", 0, match.start(2) if match[1] else match.end())
@@ -247,6 +249,7 @@ def read_condition(
             at = end.start()
             continue
         parser = _Parser(source, here, text[match.end() :].rstrip().rstrip(";"), register, value)
+        listed = frozenset(places)
         holds = parser.either()
         if parser.token is not None:
             raise parser.fail(f"{parser.token.group().strip()!r} is not expected after the condition")
@@ -254,4 +257,4 @@ def read_condition(
             if place not in places:
                 places.append(place)
         written = " ".join(text[match.end() :].split()).rstrip("; ")
-        return Condition(kind, places, written, holds, filters)
+        return Condition(kind, places, listed, written, holds, filters)

@@ -163,13 +163,15 @@ class _Builder:
     def _check_places(self, condition: Condition) -> None:
         line = self.source.tail[0]
         for place in condition.places:
-            if place.cpu < 0:
+            if place in condition.listed and place.cpu < 0:
+                self.names.symbol(place.name)
+            elif place.cpu < 0:
                 self._symbol(place.name, line)
             elif place.cpu not in self.starts:
                 raise LitmusError(self.source.path, line, f"there is no P{place.cpu}")
 
     def _symbol(self, name: str, line: int) -> int:
-        """Return the address of a symbol; the condition can't name one that nothing else does."""
+        """Return the address of a symbol; the condition can't be the first to name one."""
         if self.is_declared and name not in self.names.symbols:
             what = f"{name!r} is neither in the initial state nor in the program"
             raise LitmusError(self.source.path, line, what)
