@@ -14,7 +14,7 @@ from emu.cli.exits import DONE, NO
 
 if TYPE_CHECKING:
     from emu.lab.explorer.mutations import Mutation
-    from emu.lab.explorer.report import Report
+    from emu.lab.explorer.report import Report, Violation
 
 
 @click.command(name="explore")
@@ -156,9 +156,7 @@ def _print_table(found: list[Mutation], ports: list[str]) -> None:
     for one in found:
         if one.violation is not None:
             print(f"without {one.step}, {one.arch}, {one.scenario}: {one.violation.what}")
-            for line in one.violation.schedule:
-                print(f"  CPU{line.cpu}  {line.what}{f'  [{line.at}]' if line.at else ''}")
-            print()
+            print("\n".join(_schedule(one.violation)), end="\n\n")
 
 
 def _cell(one: Mutation) -> str:
@@ -167,6 +165,12 @@ def _cell(one: Mutation) -> str:
     if one.needed:
         return f"needed: {one.scenario}"
     return f"not needed: {one.executions:_} executions, complete"
+
+
+def _schedule(violation: Violation) -> list[str]:
+    return [
+        f"  CPU{line.cpu}  {line.what}{f'  [{line.at}]' if line.at else ''}" for line in violation.schedule
+    ]
 
 
 def _text(scenario: str, report: Report) -> str:
@@ -185,8 +189,8 @@ def _text(scenario: str, report: Report) -> str:
     lines.append("")
     for one in report.violations:
         lines.append(f"VIOLATED in {one.executions:_} executions: {one.what}")
-        for line in one.schedule if one is report.violations[0] else ():
-            lines.append(f"  CPU{line.cpu}  {line.what}{f'  [{line.at}]' if line.at else ''}")
+        if one is report.violations[0]:
+            lines += _schedule(one)
         lines.append("")
     done = "complete" if report.complete else f"NOT complete, stopped by {report.stopped_by}"
     verdict = "holds" if report.holds else "violated" if report.violations else "not decided"

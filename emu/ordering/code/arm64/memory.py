@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from emu.ordering.code.arm64.alu import apply, assign, deps_of, signed, value_of
-from emu.ordering.code.arm64.operands import MASK64, Memory, Register, memory, need_register
-from emu.ordering.code.errors import CodeError, UnsupportedError
+from emu.ordering.code.arm64.operands import Memory, Register, memory, need_register
+from emu.ordering.code.errors import UnsupportedError
+from emu.ordering.code.parsing import MASK64, need_operands
 from emu.ordering.code.thread import Instruction, Pending, Result, State
 from emu.ordering.columns import READ, WRITE
-from emu.ordering.local_arm64 import NONE, Deps
+from emu.ordering.local_arm64 import Deps
 from emu.ordering.tree import Event
 
 _LOAD = re.compile(r"LD(U?R|APU?R|AR|LAR)(SB|SH|SW|B|H)?$")
@@ -43,8 +44,8 @@ def address_of(state: State, where: Memory) -> tuple[int, Deps]:
     return used, deps
 
 
-def truncated(value: Any, size: int) -> Any:
-    """Return what a store of ``size`` bytes leaves of a value."""
+def truncated(value: int, size: int) -> int:
+    """Return the lowest ``size`` bytes of a value, unsigned."""
     return value & (1 << 8 * size) - 1
 
 
@@ -52,9 +53,19 @@ def load(
     state: State, address: int, deps: Deps, size: int, then: Callable[[State, int, Deps], Result],
     access: int = -1, **kind: Any,
 ) -> Pending:  # fmt: skip
-    """Return the read of ``size`` bytes; ``then`` gets the value and what it depends on.
+    """Return the read that a load makes.
 
-    ``access`` is the number of the first event of its single-copy atomic access, -1: the read itself.
+    Args:
+        state: of the CPU.
+        address: of its first byte.
+        deps: what the address was made from.
+        size: in bytes.
+        then: is called with the state, the value and what that depends on.
+        access: number of the first event of its single-copy atomic access; -1: the read itself.
+        kind: how it is ordered, see `emu.ordering.local_arm64.ArmOrder.read`.
+
+    Raises:
+        UnsupportedError: accesses to the location differ in size.
     """
     state.code.access(address, size)
     placed = state.order.read(address, deps, **kind)
@@ -77,7 +88,22 @@ def store(
     access: int = -1,
     **kind: Any,
 ) -> None:
-    """Do the write of ``size`` bytes."""
+    """Do the write that a store makes.
+
+    Args:
+        state: of the CPU.
+        address: of its first byte.
+        deps: what the address was made from.
+        value: to store; its lowest ``size`` bytes are.
+        data: what the value was made from.
+        size: in bytes.
+        partner: number of the read that makes one atomic access with it; -1: none.
+        access: number of the first event of its single-copy atomic access; -1: the write itself.
+        kind: how it is ordered, see `emu.ordering.local_arm64.ArmOrder.write`.
+
+    Raises:
+        UnsupportedError: accesses to the location differ in size.
+    """
     placed = state.order.write(address, deps, data, **kind)
     value = truncated(value, size)
     code = state.code
@@ -169,19 +195,20 @@ def _pair(name: str, operands: list[str]) -> Instruction:
 
 
 def compile_memory(name: str, operands: list[str]) -> Instruction | None:
-    """Return a load or store; None if the name is not one."""
-    maker: Callable[[str, list[str]], Instruction] | None = None
+    """Return a load or store; None if the name is not one.
+
+    Raises:
+        CodeError: operands are wrong.
+        UnsupportedError: it is known and not modelled.
+    """
+    maker: Callable[[str, list[str]], Instruction]
     if _LOAD.match(name):
         maker, least = _load, 2
     elif _STORE.match(name):
         maker, least = _store, 2
     elif _PAIR.match(name):
         maker, least = _pair, 3
-    if maker is None:
+    else:
         return None
-    if len(operands) < least:
-        raise CodeError(f"{name} needs {least} operands")
+    need_operands(name, operands, least, least + 1)  # one more: a post-index
     return maker(name, operands)
-
-
-__all__ = ["NONE", "compile_memory", "load", "store"]
