@@ -14,7 +14,7 @@ from emu.cli.exits import DONE, NO
 
 if TYPE_CHECKING:
     from emu.lab.explorer.mutations import Mutation
-    from emu.lab.explorer.report import Report
+    from emu.lab.explorer.report import Report, Violation
 
 
 @click.command(name="explore")
@@ -39,6 +39,14 @@ if TYPE_CHECKING:
     "--seconds", type=click.FloatRange(0, min_open=True), help="Stop an exploration after about so long."
 )
 @click.option("--executions", type=click.IntRange(1), help="Stop an exploration after so many executions.")
+@click.option(
+    "--memory",
+    metavar="MIB",
+    type=click.IntRange(1),
+    default=4096,
+    show_default=True,
+    help="Stop an exploration once klpemu has so much memory in use.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(
     scenario: str,
@@ -48,6 +56,7 @@ def command(
     drop: str | None,
     seconds: float | None,
     executions: int | None,
+    memory: int,
     as_json: bool,
 ) -> int:
     """Explore SCENARIO (see 'klpemu list explorations'): what CPUs can see while another one patches.
@@ -60,10 +69,11 @@ def command(
     With --drop all, SCENARIO may also be livepatch, pokes or all, which mean several at once.
     """
     if drop == "all":
-        return _table(scenario, model, arch, cpus, seconds, as_json=as_json)
+        return _table(scenario, model, arch, cpus, seconds, memory, as_json=as_json)
     from emu.lab.explorer.catalogue import Shelf, model_for, named
     from emu.lab.explorer.mutations import check_steps
     from emu.lab.explorer.run import explore_scenario
+    from emu.ordering.memory_use import MemoryLimit
 
     explored = named(scenario)
     port = arch if arch is not None else "x86_64" if "x86_64" in explored.ports else explored.ports[0]
@@ -79,6 +89,7 @@ def command(
             dropped=(*explored.dropped, *wanted),
             max_seconds=seconds,
             max_executions=executions,
+            memory=MemoryLimit(memory),
             progress=show,
         )
     print(
@@ -90,21 +101,30 @@ def command(
 
 
 def _table(
-    scenario: str, model: str, arch: str | None, cpus: int, seconds: float | None, *, as_json: bool
+    scenario: str,
+    model: str,
+    arch: str | None,
+    cpus: int,
+    seconds: float | None,
+    memory: int,
+    *,
+    as_json: bool,
 ) -> int:
     from emu.arch import PORTS
     from emu.lab.explorer.catalogue import GROUPS, Shelf, model_for, named
     from emu.lab.explorer.mutations import mutate
     from emu.lab.explorer.report import SCHEMA
+    from emu.ordering.memory_use import MemoryLimit
 
     subjects = [named(name) for name in GROUPS.get(scenario, (scenario,))]
     ports = [arch] if arch is not None else [port for port in sorted(PORTS) if port in subjects[0].ports]
     shelf = Shelf(cpus)
-    found = []
+    found: list[Mutation] = []
     for port in ports:
         chosen = model_for(port, model if model == "sc" or arch is not None else "auto")
         laboratories = [shelf.laboratory(subject, port) for subject in subjects]
-        found += list(mutate(laboratories, chosen, cpus=cpus, max_seconds=seconds, tell=_tell))
+        limit = MemoryLimit(memory)
+        found += mutate(laboratories, chosen, cpus=cpus, max_seconds=seconds, memory=limit, tell=_tell)
     complete = all(one.needed is not None for one in found)
     if as_json:
         document = {
@@ -136,9 +156,7 @@ def _print_table(found: list[Mutation], ports: list[str]) -> None:
     for one in found:
         if one.violation is not None:
             print(f"without {one.step}, {one.arch}, {one.scenario}: {one.violation.what}")
-            for line in one.violation.schedule:
-                print(f"  CPU{line.cpu}  {line.what}{f'  [{line.at}]' if line.at else ''}")
-            print()
+            print("\n".join(_schedule(one.violation)), end="\n\n")
 
 
 def _cell(one: Mutation) -> str:
@@ -149,10 +167,16 @@ def _cell(one: Mutation) -> str:
     return f"not needed: {one.executions:_} executions, complete"
 
 
+def _schedule(violation: Violation) -> list[str]:
+    return [
+        f"  CPU{line.cpu}  {line.what}{f'  [{line.at}]' if line.at else ''}" for line in violation.schedule
+    ]
+
+
 def _text(scenario: str, report: Report) -> str:
     lines = [
         f"{scenario} on {report.arch} under {report.model}: CPU0 patches; "
-        f"{report.cpus} CPU{'s' if report.cpus > 1 else ''} each: {report.programs.split(' | ')[0]}"
+        + "; ".join(f"CPU{cpu}: {names}" for cpu, names in enumerate(report.programs.split(" | "), 1))
     ]
     if report.dropped:
         lines.append(f"left out: {', '.join(report.dropped)}")
@@ -165,8 +189,8 @@ def _text(scenario: str, report: Report) -> str:
     lines.append("")
     for one in report.violations:
         lines.append(f"VIOLATED in {one.executions:_} executions: {one.what}")
-        for line in one.schedule if one is report.violations[0] else ():
-            lines.append(f"  CPU{line.cpu}  {line.what}{f'  [{line.at}]' if line.at else ''}")
+        if one is report.violations[0]:
+            lines += _schedule(one)
         lines.append("")
     done = "complete" if report.complete else f"NOT complete, stopped by {report.stopped_by}"
     verdict = "holds" if report.holds else "violated" if report.violations else "not decided"

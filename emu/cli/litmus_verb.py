@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from emu.cli.complaints import complain
 from emu.cli.exits import BAD_INPUT, DONE, NO, SKIPPED
 from emu.errors import EmuError
 
@@ -46,26 +49,25 @@ def command(
     others are run all the same; the exit code is then 2, or 4 if all it needs is not modelled.
     With a budget the exit code is 1 if a test was not run to its end.
     """
-    from emu.compiled import is_compiled
     from emu.ordering.litmus import UnsupportedTestError, run_text
     from emu.ordering.models import Model
 
-    if not is_compiled("search.search"):
-        print("klpemu: compiling the explorer, once after installation (about 20 s) ...", file=sys.stderr)
     chosen = None if model == "auto" else Model(model)
     worst = DONE
     for name in files:
         try:
+            written = _text(name)
+            _tell_of_compiling()
             result = run_text(
-                _text(name), name, model=chosen, unroll=unroll, max_seconds=max_seconds,
+                written, name, model=chosen, unroll=unroll, max_seconds=max_seconds,
                 max_executions=max_executions, progress=_progress(name),
             )  # fmt: skip
         except UnsupportedTestError as error:
-            _tell(str(error))
+            complain(str(error))
             worst = worst if worst == BAD_INPUT else SKIPPED
             continue
         except EmuError as error:
-            _tell(str(error))
+            complain(str(error))
             worst = BAD_INPUT
             continue
         if not result.complete and worst == DONE:
@@ -78,19 +80,28 @@ def command(
 
 def _text(name: str) -> str:
     try:
-        return Path(name).read_text(encoding="utf-8")
+        found = Path(name).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise EmuError(f"{name}: not a text file: byte {error.start} is not UTF-8") from None
+    except IsADirectoryError:
+        raise EmuError(f"{name}: is a directory; name the files in it, such as {name}/*.litmus") from None
     except OSError as error:
         raise EmuError(f"{name}: {(error.strerror or 'can not be read').lower()}") from None
+    if "\0" in found:
+        raise EmuError(f"{name}: not a text file: byte {found.encode().index(0)} is 0")
+    return found
 
 
-def _tell(message: str) -> None:
-    line = "".join(c if c.isprintable() else " " for c in " ".join(message.split()))
-    print(f"klpemu: {line}", file=sys.stderr, flush=True)
+@cache
+def _tell_of_compiling() -> None:
+    """Say once why the first test takes so long."""
+    from emu.compiled import is_compiled
+
+    if not is_compiled("search.search"):
+        complain("compiling the explorer, once after installation (about 20 s) ...")
 
 
-def _progress(name: str) -> Any:
+def _progress(name: str) -> Callable[[int, int], None] | None:
     """Return what shows progress on a terminal; None if stderr is none."""
     if not sys.stderr.isatty():
         return None

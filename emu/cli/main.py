@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from emu import __version__
+from emu.cli.complaints import complain
 from emu.cli.exits import BAD_INPUT, DONE, INTERRUPTED, SKIPPED
 from emu.errors import EmuError, SkippedError
 
@@ -89,6 +90,5 @@ def _run(arguments: list[str]) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    line = "".join(c if c.isprintable() else " " for c in " ".join(message.split()))
-    print(f"klpemu: {line}", file=sys.stderr)
+    complain(message)
     return code

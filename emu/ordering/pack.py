@@ -15,12 +15,14 @@ from emu.ordering.columns import (
     EVERYWHERE,
     FETCH,
     INVALIDATE,
+    KIND,
     NODE_COLUMNS,
+    PAIR,
     READ,
     WRITE,
     Table,
 )
-from emu.ordering.tree import Event, Forest, Node
+from emu.ordering.tree import Event, Forest, Node, Trees
 
 _WORD = 2**64 - 1
 
@@ -37,11 +39,12 @@ class Packed:
         children: runs of node numbers.
         roots: per CPU.
         completed: per node.
+        below: per node the pairs that are written behind it, before the CPU's end.
         initial: initial pair and value per location.
         last_writer: per pair.
         observed: per location.
         cpus: the CPUs in the order in which they are placed.
-        finals: per node what its program returned; None: not a leaf.
+        finals: per ending what the program returned that ended so.
         location_names: per location.
         values: per value.
         sources: per row of the event table its CPU and the event.
@@ -60,6 +63,7 @@ class Packed:
     children: Table
     roots: Table
     completed: Rows
+    below: Rows
     initial: Table
     last_writer: Table
     observed: Table
@@ -90,7 +94,7 @@ class _Numbers(dict[Any, int]):
         return number
 
 
-def pack(forest: Forest, observed: Sequence[Hashable]) -> Packed:
+def pack(forest: Forest | Trees, observed: Sequence[Hashable]) -> Packed:
     """Return the tables of a forest.
 
     Args:
@@ -99,6 +103,7 @@ def pack(forest: Forest, observed: Sequence[Hashable]) -> Packed:
     """
     cpus = sorted(range(len(forest.roots)), key=lambda cpu: _leaves(forest.roots[cpu]))
     locations, values, pairs = _Numbers(), _Numbers(), _Numbers()
+    endings = _Numbers()
     rows: list[tuple[int, ...]] = []
     local: list[int] = []
     synced: list[int] = []
@@ -124,7 +129,6 @@ def pack(forest: Forest, observed: Sequence[Hashable]) -> Packed:
         trees.append((cpu, root))
         children.append(-1)
         completed.append(0)
-        finals.append(None)
         root_slot = len(children) - 1
         while stack:
             node, slot, index, depth, kinds = stack.pop()
@@ -157,10 +161,12 @@ def pack(forest: Forest, observed: Sequence[Hashable]) -> Packed:
             depth += 1
             ended = step.wants is None and not step.ways and not step.dead
             waits = -1 if step.wants is None else locations[step.wants.location]
-            nodes.append((first, len(rows) - first, len(children), below, number if ended else -1, waits))
+            ending = endings[step.final] if ended else -1
+            if ending == len(finals):
+                finals.append(step.final)
+            nodes.append((first, len(rows) - first, len(children), below, ending, waits))
             trees.append((cpu, node))
             completed.append(step.completed)
-            finals.append(step.final if ended else None)
             start = len(children)
             children.extend([-1] * below)
             for offset, child in enumerate(node.children):
@@ -199,6 +205,7 @@ def pack(forest: Forest, observed: Sequence[Hashable]) -> Packed:
         children=np.array(children, np.int64),
         roots=np.array(roots, np.int64),
         completed=_bits(completed, widest),
+        below=_below(rows, nodes, children, len(pairs)),
         initial=initial,
         last_writer=last_writer,
         observed=seen,
@@ -214,6 +221,22 @@ def pack(forest: Forest, observed: Sequence[Hashable]) -> Packed:
         most_decisions=decisions_total + writes * (reads + fetches),
         most_guesses=cleans * writes + invalidations * fetches,
     )
+
+
+def _below(
+    rows: list[tuple[int, ...]], nodes: list[tuple[int, ...]], children: list[int], pairs: int
+) -> Rows:
+    """Return per node the pairs written behind it; a node's children have higher numbers than itself."""
+    found = [0] * len(nodes)
+    for number in range(len(nodes) - 1, -1, -1):
+        _, _, first, below, _, _ = nodes[number]
+        for child in children[first : first + below]:
+            found[number] |= found[child]
+            start, count = nodes[child][:2]
+            for row in rows[start : start + count]:
+                if row[KIND] == WRITE:
+                    found[number] |= 1 << row[PAIR]
+    return _bits(found, pairs)
 
 
 def _leaves(root: Node) -> int:

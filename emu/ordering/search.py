@@ -51,6 +51,7 @@ from emu.ordering.columns import (
     Table,
 )
 from emu.ordering.guessing import guess
+from emu.ordering.open_reads import can_be_read, comes, left_read, no_read_is_lost
 from emu.ordering.outcomes import count_outcome
 from emu.ordering.placing import (
     atomic,
@@ -97,6 +98,7 @@ def search(
     children: Table,
     roots: Table,
     completed: Rows,
+    below: Rows,
     initial: Table,
     last_writer: Table,
     observed: Table,
@@ -126,6 +128,7 @@ def search(
         children: numbers of child nodes, one run per node.
         roots: per CPU its first node, shape ``(cpus,)``.
         completed: per node the invalidations of its CPU that are completed at its end.
+        below: per node the pairs that its CPU may write behind it.
         initial: initial pairs (row 0) and values (row 1), shape ``(2, locations)``.
         last_writer: per pair the last CPU that may write it; -1: none.
         observed: per location 1 if its final value tells outcomes apart.
@@ -181,6 +184,8 @@ def search(
                 continue
             node = children[nodes[node, FIRST_CHILD] + option]
             index = 0
+            if not can_be_read(cpu, node, count, nodes, events, below, last_writer, placed):
+                continue
             _copy(before[depth - 1], now, count, words)
         elif what == _PLAIN:
             if option > 0:
@@ -236,6 +241,13 @@ def search(
                 depth -= 1
                 continue
             read = frame[_READ]
+            pair = events[row, PAIR]
+            if (
+                option == 0
+                and last_writer[pair] <= cpu
+                and not comes(node, index, pair, nodes, events, below)
+            ):
+                continue
             _copy(before[depth - 1], now, count, words)
             if option == 1:
                 last = read + 1
@@ -255,7 +267,7 @@ def search(
 
         # What is to be decided next?
         if what in (_RANK, _BIND):
-            read = _left_read(frame[_READ] + 1 if what == _BIND else 0, event, row, placed, events)
+            read = left_read(frame[_READ] + 1 if what == _BIND else 0, event, row, placed, events)
             if read >= 0:
                 _push(frames, depth, _BIND, event, read, cpu, node, index, after)
                 depth += 1
@@ -282,7 +294,7 @@ def search(
                      pair_location, wanted)  # fmt: skip
             _push(frames, depth, _CHOOSE, 0, 0, cpu, node, 0, after)
             depth += 1
-        elif nodes[node, LEAF] >= 0 and _no_read_is_lost(cpu, after, placed, events, last_writer):
+        elif nodes[node, LEAF] >= 0 and no_read_is_lost(cpu, after, placed, events, last_writer):
             control[LEAVES + cpu] = node
             if cpu + 1 < cpus:
                 _push(frames, depth, _CHOOSE, 0, 0, cpu + 1, roots[cpu + 1], 0, after)
@@ -298,7 +310,7 @@ def search(
                 continue
             control[EXECUTIONS] += found
             count_outcome(
-                found, flags, cpus, after, control, order, lengths, initial, observed, placed, events,
+                found, flags, cpus, after, control, nodes, order, lengths, initial, observed, placed, events,
                 outcomes, witnesses,
             )  # fmt: skip
             if control[EXECUTIONS] >= limit:
@@ -346,29 +358,3 @@ def _push(
     frames[depth, _NODE] = node
     frames[depth, _INDEX] = index
     frames[depth, _COUNT] = count
-
-
-@jit
-def _left_read(start: int, write: int, row: int, placed: Table, events: Table) -> int:
-    """Return the next read that an earlier CPU left open and that this write can satisfy; -1: none."""
-    for read in range(start, placed[write, BASE]):
-        if placed[read, READS_FROM] != LATER:
-            continue
-        other = placed[read, ROW]
-        if events[other, KIND] & (READ | FETCH) and events[other, PAIR] == events[row, PAIR]:
-            return read
-    return -1
-
-
-@jit
-def _no_read_is_lost(cpu: int, count: int, placed: Table, events: Table, last_writer: Table) -> bool:
-    """Whether each read that is left open can still find its write in a CPU after ``cpu``."""
-    for read in range(count):
-        row = placed[read, ROW]
-        if (
-            events[row, KIND] & (READ | FETCH)
-            and placed[read, READS_FROM] == LATER
-            and last_writer[events[row, PAIR]] <= cpu
-        ):
-            return False
-    return True

@@ -186,7 +186,7 @@ def test_x86(text: str, x86_code: dict[str, bytes]) -> None:
     uc.mem_map(TEXT, 0x1000)
     uc.mem_map(DATA, 0x1000)
     uc.mem_write(TEXT, x86_code[text])
-    instruction = x86_64.compile_instruction(text, 0, {}, lambda name: 0)
+    instruction = x86_64.compile_instruction(text, 0, {}, symbol=lambda name: 0)
     rng = random.Random(text)
     names = {name: getattr(x86_const, f"UC_X86_REG_{name.upper()}") for name in ("rax", "rbx", "rsi", "rdi")}
     overflow_undefined = bool(re.match("sh|sa", text))  # for counts above 1: Intel SDM vol. 2B, SAL

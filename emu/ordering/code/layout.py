@@ -11,9 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
-LINE = 64
-"""Bytes: x86 accesses inside one cache line are atomic (Intel SDM vol. 3A, 9.1.1)."""
-
 
 class Piece(NamedTuple):
     """Bytes that are only accessed together: address and size."""

@@ -10,10 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from emu.ordering.code.errors import UnsupportedError
+from emu.ordering.code.errors import CodeError, UnsupportedError
 from emu.ordering.code.layout import Access, FinerError, Layout
 from emu.ordering.columns import FETCH
 from emu.ordering.tree import Event, Step, Wanted
+
+_KNOWN_LOOP = 0.02
+"""Of a turn through a loop that counts to a number in the code, as a share of one that is counted.
+
+# assumed: 50 times `Code.unroll` turns are enough for the loops of litmus tests, and end soon enough.
+"""
 
 
 class Pending(NamedTuple):
@@ -74,6 +80,10 @@ class Code:
     def access(self, address: int, size: int) -> Access:
         """Return in which pieces an access is made.
 
+        Args:
+            address: of its first byte.
+            size: in bytes.
+
         Raises:
             UnsupportedError: it touches a part of an instruction that may be written.
             FinerError: not in the pieces known so far.
@@ -127,9 +137,18 @@ def settled(code: Code, attempt: Callable[[], _T]) -> _T:
 class State:
     """One CPU between two instructions.
 
-    ``order`` places its events; ``registers`` hold unsigned ints of 64 bits; ``deps`` say what
-    they were made from; ``own`` is what this CPU wrote last to each location, and ``texts`` all
-    it wrote to code.
+    Args:
+        code: of all CPUs.
+        order: places its events.
+        registers: unsigned ints of 64 bits by name.
+        index: of the instruction that comes next.
+        handler: index of its fault handler; -1: none.
+
+    ``deps`` say what registers were made from, ``own`` is what this CPU wrote last to each location,
+    ``texts`` all it wrote to code, ``monitor`` what its last load-exclusive left. ``jumps`` counts backward
+    jumps by their target. ``faults`` are (index, kind) in order, ``handling`` is true inside the handler,
+    ``notes`` are flags of the test. ``result`` is what the CPU waits for, ``ended`` says that it has
+    stopped, ``cut`` that a loop was cut off.
     """
 
     __slots__ = (
@@ -200,15 +219,20 @@ class State:
         self.events.append(event)
         self.own[event.location] = event.value
 
-    def jump(self, index: int, counted: bool = True) -> None:
+    def jump(self, index: int, *, counted: bool = True) -> None:
         """Go on at an instruction; a backward jump too many cuts the path off.
 
         Args:
             index: of the instruction.
-            counted: whether only so many are taken; if not, fifty times as many are.
+            counted: whether only `Code.unroll` backward ones are taken; if not, fifty times as many are.
+
+        Raises:
+            CodeError: no instruction has that index.
         """
+        if not 0 <= index < len(self.code.instructions):
+            raise CodeError("a branch leaves the code")
         if index < self.index:
-            taken = self.jumps.get(index, 0) + (1 if counted else 0.02)
+            taken = self.jumps.get(index, 0) + (1 if counted else _KNOWN_LOOP)
             self.jumps = {**self.jumps, index: taken}
             if taken > self.code.unroll:
                 self.cut = self.code.cut = True
@@ -218,7 +242,14 @@ class State:
 
 
 class Thread:
-    """The program of one CPU for `emu.ordering.explore`."""
+    """The program of one CPU for `emu.ordering.explore`.
+
+    Args:
+        state: that it starts in.
+        finish: gives from a state what the caller wants to know of a CPU that has ended.
+
+    Its methods raise a `CodeError` with the index of the instruction that can't be executed.
+    """
 
     def __init__(self, state: State, finish: Callable[[State], Any]) -> None:
         self._first = state
@@ -226,31 +257,29 @@ class Thread:
 
     def start(self) -> Step:
         """Return the first step."""
-        new = self._first.copy()
-        try:
-            return self._run(new, None)
-        except Dead:
-            return Step(events=new.events, state=new, dead=True)
+        return self._go(self._first.copy(), lambda state: None)
 
     def read(self, state: State, value: Hashable) -> Step:
         """Return the step that begins with the wanted read returning ``value``."""
         pending: Pending = state.result
         new = state.copy()
-        event = pending.event
-        new.events.append(event._replace(value=value))
-        try:
-            return self._run(new, pending.then(new, value))
-        except Dead:
-            return Step(events=new.events, state=new, dead=True)
+        new.events.append(pending.event._replace(value=value))
+        return self._go(new, lambda state: pending.then(state, value))
 
     def way(self, state: State, number: int) -> Step:
         """Return the step along one of the ways."""
         ways: Ways = state.result
-        new = state.copy()
+        return self._go(state.copy(), ways.ways[number])
+
+    def _go(self, state: State, begin: Callable[[State], Result]) -> Step:
+        """Return the step that begins so and ends at the next read or choice."""
         try:
-            return self._run(new, ways.ways[number](new))
+            return self._run(state, begin(state))
         except Dead:
-            return Step(events=new.events, state=new, dead=True)
+            return Step(events=state.events, state=state, dead=True)
+        except CodeError as error:
+            error.index = state.index - 1  # `index` is that of the next instruction
+            raise
 
     def _run(self, state: State, result: Result) -> Step:
         code = state.code

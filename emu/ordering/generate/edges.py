@@ -25,10 +25,10 @@ _COM = {"Rf": "WR", "Fr": "RW", "Co": "WW"}
 
 
 class EdgeError(EmuError):
-    """A name is not one of a relation."""
+    """A name is not one of a relation, or relations do not make a test."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
     """A relation between two accesses.
 
@@ -50,31 +50,31 @@ class Edge:
     dependency: str = ""
     marks: str = "PP"
 
-    @property
-    def communicates(self) -> bool:
-        """Whether it is a reads-from, from-reads or coherence relation."""
-        return self.name[:2] in _COM and self.name[2] in "ei"
-
 
 def edge(name: str) -> Edge:
     """Return a relation by its name.
 
     >>> edge("DMB.SYdWR").fence, edge("PodRR:AP").marks, edge("Rfe").ends
     ('DMB.SY', 'AP', 'WR')
+
+    Raises:
+        EdgeError: there is no such relation.
     """
     match = _NAME.match(name)
     if match is None:
         raise EdgeError(
             f"{name!r} is not a relation; such as Rfe, Fre, Coe, PodWR, DMB.SYdWR, DpAddrdR, PodRR:AP"
         )
-    marks = match["marks"] or "PP"
-    if match["com"]:
-        return Edge(name, _COM[match["com"]], match["where"] == "e", True, marks=marks)
-    if match["po"]:
-        return Edge(name, match["po"], False, match["same"] == "s", marks=marks)
-    if match["fence"]:
-        return Edge(name, match["fends"], False, match["fsame"] == "s", fence=match["fence"], marks=marks)
-    return Edge(name, "R" + match["dend"], False, match["dsame"] == "s", dependency=match["dep"], marks=marks)
+    communication = match["com"]
+    return Edge(
+        name=name,
+        ends=_COM[communication] if communication else match["po"] or match["fends"] or "R" + match["dend"],
+        external=match["where"] == "e",
+        same=bool(communication) or "s" in (match["same"], match["fsame"], match["dsame"]),
+        fence=match["fence"] or "",
+        dependency=match["dep"] or "",
+        marks=match["marks"] or "PP",
+    )
 
 
 def ordered_arm(one: Edge) -> bool:

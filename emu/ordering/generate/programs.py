@@ -293,7 +293,12 @@ def random_test(seed: int, features: str, *, cpus: int = 2, length: int = 3) -> 
         features: one of `FEATURES`.
         cpus: how many.
         length: about how many accesses each makes.
+
+    Raises:
+        ValueError: no such features.
     """
+    if features not in FEATURES:
+        raise ValueError(f"features must be one of {', '.join(FEATURES)}, not {features!r}")
     rng = random.Random(seed)
     name = f"{features}-{cpus}-{length}-{seed}"
     if features == "x86":

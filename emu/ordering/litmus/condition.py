@@ -46,14 +46,15 @@ class Condition:
     Args:
         quantifier: ``exists``, ``~exists`` or ``forall``.
         places: of the condition and of ``locations``, each once.
-        holds: whether a final state meets the condition.
+        listed: those of ``locations``.
         text: of the condition.
-        atoms: pairs of a place and the value that it is compared with, as written; (place, place) allowed.
-        filters: keeps a final state, or not.
+        holds: whether a final state meets the condition.
+        filters: whether a final state counts at all; None: each does.
     """
 
     quantifier: str
     places: list[Place] = field(default_factory=list)
+    listed: frozenset[Place] = frozenset()
     text: str = ""
     holds: Check = lambda state: True
     filters: Check | None = None
@@ -88,7 +89,7 @@ def _either(one: Check, two: Check) -> Check:
 
 class _Parser:
     def __init__(
-        self, source: Source, line: int, text: str, register: Callable[[str], str],
+        self, source: Source, line: int, text: str, register: Callable[[str, int], str],
         value: Callable[[str, Place, int], int | str],
     ) -> None:  # fmt: skip
         self.source, self.line, self.text = source, line, text
@@ -98,8 +99,11 @@ class _Parser:
         self.token: re.Match[str] | None = None
         self.advance()
 
+    def here(self) -> int:
+        return self.line + self.text.count("\n", 0, self.at)
+
     def fail(self, what: str) -> LitmusError:
-        return LitmusError(self.source.path, self.line + self.text.count("\n", 0, self.at), what)
+        return LitmusError(self.source.path, self.here(), what)
 
     def advance(self) -> None:
         rest = self.text[self.at :]
@@ -113,11 +117,8 @@ class _Parser:
         self.at = match.end()
 
     def op(self) -> str:
-        return (
-            ""
-            if self.token is None
-            else {"and": "/\\", "or": "\\/", "not": "~"}.get(self.token["op"] or "", self.token["op"] or "")
-        )
+        written = (self.token["op"] if self.token is not None else None) or ""
+        return {"and": "/\\", "or": "\\/", "not": "~"}.get(written, written)
 
     def either(self) -> Check:
         left = self.both()
@@ -166,7 +167,7 @@ class _Parser:
         if token is None or token["op"]:
             raise self.fail(f"a value is missing after {place.key} in the condition")
         equal = relation == "="
-        line = self.line + self.text.count("\n", 0, self.at)
+        line = self.here()
         if token["cpu"] is not None:
             other = self.place()
             return lambda s: (s[place] == s[other]) == equal
@@ -184,7 +185,7 @@ class _Parser:
                 raise self.fail(f"fault({args}) names no CPU")
             found = Place(int(match[1]), args if args.startswith("P") else f"P{args}", fault=True)
         elif token["cpu"]:
-            found = Place(int(token["cpu"]), self.register(token["register"].lstrip("%")))
+            found = Place(int(token["cpu"]), self.register(token["register"].lstrip("%"), self.here()))
         elif token["boxed"] or token["name"]:
             index = -1 if token["index"] is None else int(token["index"])
             found = Place(-1, token["boxed"] or token["name"], index)
@@ -202,14 +203,19 @@ _TAIL = re.compile(
 
 
 def read_condition(
-    source: Source, register: Callable[[str], str], value: Callable[[str, Place, int], int | str]
+    source: Source, register: Callable[[str, int], str], value: Callable[[str, Place, int], int | str]
 ) -> Condition:
     """Return what a test asks of its final states.
 
+    A test that lists ``locations`` alone asks nothing: what holds of all states is then ``true``.
+
     Args:
         source: of the test.
-        register: gives the full register that a name stands for.
+        register: gives the full register that a name on a line stands for.
         value: gives what a written value looks like at a place; the last argument is the line.
+
+    Raises:
+        LitmusError: it can't be read, or is not there at all.
     """
     line, text = source.tail
     at = 0
@@ -217,9 +223,9 @@ def read_condition(
     filters: Check | None = None
     while True:
         match = _TAIL.match(text, at)
-        if match is None and not text[at:].strip():
-            return Condition("forall", places, "true")
         if match is None:
+            if places and not text[at:].strip():
+                return Condition("forall", places, frozenset(places), "true")
             where = line + text.count("\n", 0, at)
             raise LitmusError(source.path, where, "locations, exists, ~exists or forall is expected here")
         here = line + text.count("\n", 0, match.start(2) if match[1] else match.end())
@@ -243,6 +249,7 @@ def read_condition(
             at = end.start()
             continue
         parser = _Parser(source, here, text[match.end() :].rstrip().rstrip(";"), register, value)
+        listed = frozenset(places)
         holds = parser.either()
         if parser.token is not None:
             raise parser.fail(f"{parser.token.group().strip()!r} is not expected after the condition")
@@ -250,4 +257,4 @@ def read_condition(
             if place not in places:
                 places.append(place)
         written = " ".join(text[match.end() :].split()).rstrip("; ")
-        return Condition(kind, places, written, holds, filters)
+        return Condition(kind, places, listed, written, holds, filters)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emu.errors import EmuError
+from emu.ordering.code.errors import CodeError, UnsupportedError
 
 
 class LitmusError(EmuError):
@@ -22,3 +23,15 @@ class LitmusError(EmuError):
 
 class UnsupportedTestError(LitmusError):
     """A litmus test needs something that is known and not modelled. The command line exits with 4."""
+
+
+def located(error: CodeError, path: str, line: int) -> LitmusError:
+    """Return what is wrong with an instruction as an error of the test.
+
+    Args:
+        error: of the instruction.
+        path: of the file.
+        line: that the instruction stands on, from 1; 0: not known.
+    """
+    kind = UnsupportedTestError if isinstance(error, UnsupportedError) else LitmusError
+    return kind(path, line, str(error))

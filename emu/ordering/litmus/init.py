@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from emu.ordering.litmus.errors import LitmusError, UnsupportedTestError
 from emu.ordering.litmus.source import Source
@@ -69,12 +70,16 @@ def _split(text: str) -> list[tuple[int, str]]:
     return pieces
 
 
-def read_init(source: Source, register_name: dict[str, str] | None = None) -> Init:
+def read_init(source: Source, register: Callable[[str, int], str]) -> Init:
     """Return the initial state of a test.
 
     Args:
         source: of the test.
-        register_name: from register names in capitals to the ones used; others are only capitalised.
+        register: gives the full register that a name on a line stands for.
+
+    Raises:
+        LitmusError: something in it can't be read.
+        UnsupportedTestError: it uses something that is not modelled.
     """
     first, text = source.init
     init = Init()
@@ -84,11 +89,11 @@ def read_init(source: Source, register_name: dict[str, str] | None = None) -> In
         stripped = " ".join(piece.split())
         if not stripped:
             continue
-        _read_item(source, init, line, stripped, register_name or {})
+        _read_item(source, init, line, stripped, register)
     return init
 
 
-def _read_item(source: Source, init: Init, line: int, text: str, names: dict[str, str]) -> None:
+def _read_item(source: Source, init: Init, line: int, text: str, register: Callable[[str, int], str]) -> None:
     plain = _PLAIN.match(text)
     declared: Type | None = None
     if plain is not None:
@@ -100,24 +105,27 @@ def _read_item(source: Source, init: Init, line: int, text: str, names: dict[str
             raise UnsupportedTestError(source.path, line, "virtual memory (vmsa) is not modelled")
         match = _ITEM.match(text)
         if match is None:
-            raise LitmusError(source.path, line, f"{text!r} is not an entry of the initial state")
+            raise LitmusError(
+                source.path, line, f"{text!r} is not an entry of the initial state, such as 0:X1=x or x=1"
+            )
         value = match["value"]
         cpu = int(match["cpu"]) if match["cpu"] else -1
         name = match["register"] or match["boxed"] or match["symbol"]
         if match["type"]:
-            declared = type_named(match["type"], "*" in (match["star"] or ""))
+            declared = type_named(match["type"], pointer="*" in (match["star"] or ""))
             if declared is None:
-                raise LitmusError(source.path, line, f"{match['type']!r} is not a type")
+                raise LitmusError(
+                    source.path, line, f"{match['type']!r} is not a type, such as int or uint64_t"
+                )
             if match["type"].split()[-1].startswith("pteval"):
                 raise UnsupportedTestError(source.path, line, "virtual memory (vmsa) is not modelled")
         if match["count"] and (value is None or value.startswith("{")):
             declared = declared or INT
-            declared = Type(declared.size, declared.sign, int(match["count"]))
+            declared = replace(declared, count=int(match["count"]))
         elif match["count"]:
             name = f"{name}[{match['count']}]"
     if cpu >= 0:
-        upper = name.lstrip("%").upper()
-        name = names.get(upper, upper)
+        name = register(name.lstrip("%"), line)
     if declared is not None:
         init.types[cpu, name] = declared
     init.items.append(Item(line, cpu, name, declared, None if value is None else value.strip()))

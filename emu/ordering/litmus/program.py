@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from emu.ordering.code import arm64, x86_64
-from emu.ordering.code.arm64.branches import undefined
-from emu.ordering.code.arm64.operands import register as arm_register
-from emu.ordering.code.errors import CodeError, UnsupportedError
-from emu.ordering.code.layout import LINE, Layout, Piece
+from emu.ordering.code.dialects import DIALECTS
+from emu.ordering.code.errors import CodeError
+from emu.ordering.code.layout import Layout, Piece
 from emu.ordering.code.thread import Code, Instruction
-from emu.ordering.code.x86_64.operands import register as x86_register
 from emu.ordering.litmus.condition import Condition, Place, read_condition
-from emu.ordering.litmus.errors import LitmusError, UnsupportedTestError
+from emu.ordering.litmus.errors import LitmusError, UnsupportedTestError, located
 from emu.ordering.litmus.init import Init, Item, read_init
 from emu.ordering.litmus.source import Source
 from emu.ordering.litmus.values import INT, Names, Type, number
@@ -25,7 +22,7 @@ _INSTRUCTION_VALUE = re.compile(r'instr\s*:\s*"([^"]*)"$')
 _BRANCH = re.compile(r"(.*[\s,])?([A-Za-z_]\w*)$")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LitmusTest:
     """A litmus test that is ready to run.
 
@@ -37,8 +34,9 @@ class LitmusTest:
         registers: per CPU the initial ones.
         memory: initial values by address.
         names: of symbols, labels, instructions.
-        types: declared.
+        types: declared, of registers ``(cpu, name)`` and symbols ``(-1, name)``.
         condition: what is asked.
+        lines: number of the line of each instruction, 0 at the end of a column.
     """
 
     source: Source
@@ -50,7 +48,7 @@ class LitmusTest:
     names: Names
     types: dict[tuple[int, str], Type]
     condition: Condition
-    texts: list[str] = field(default_factory=list)
+    lines: list[int]
 
     def type_of(self, place: Place) -> Type:
         """Return the type of a register or location."""
@@ -65,10 +63,16 @@ class LitmusTest:
 
 
 class _Builder:
+    """Puts one test together, step by step.
+
+    ``cells`` are all columns one behind the other, (line, instruction) or None at a column's end,
+    ``column_of`` their CPUs, ``is_declared`` whether all symbols that the test can use are known.
+    """
+
     def __init__(self, source: Source, unroll: int) -> None:
         self.source = source
         self.unroll = unroll
-        self.arm = source.arch == "AArch64"
+        self.dialect = DIALECTS[source.arch]
         self.names = Names()
         self.cells: list[tuple[int, str] | None] = []
         self.column_of: list[int] = []
@@ -78,14 +82,13 @@ class _Builder:
         self.init: Init
         self.decoded: dict[tuple[Any, int], Instruction] = {}
         self.items: dict[Piece, int] = {}
+        self.is_declared = False
 
     def build(self) -> LitmusTest:
         source = self.source
         self._columns()
-        self.init = read_init(source, None if self.arm else {"EFLAGS": "flags"})
-        self._rename()
-        condition = read_condition(source, self._register, self._written)
-        self._declare(condition)
+        self.init = read_init(source, self._register)
+        self._declare()
         exposed = self._exposed()
         registers: dict[int, dict[str, int]] = {cpu: {} for cpu in self.starts}
         memory: dict[int, int] = {}
@@ -100,20 +103,16 @@ class _Builder:
             self._restricted,
             self.unroll,
         )
+        self.is_declared = True
+        condition = read_condition(source, self._register, self._written)
+        self._check_places(condition)
         test = LitmusTest(
-            source,
-            code,
-            self.starts,
-            self.handlers,
-            registers,
-            memory,
-            self.names,
-            self.init.types,
-            condition,
-            [cell[1] if cell else "" for cell in self.cells],
-        )
+            source=source, code=code, starts=self.starts, handlers=self.handlers, registers=registers,
+            memory=memory, names=self.names, types=self.init.types, condition=condition,
+            lines=[cell[0] if cell else 0 for cell in self.cells],
+        )  # fmt: skip
         shown = [piece for place in condition.places if place.cpu < 0 for piece in test.pieces_of(place)]
-        code.layout = Layout(self.items, shown, 0 if self.arm else LINE)
+        code.layout = Layout(self.items, shown, self.dialect.ATOMIC_LINE)
         return test
 
     def _columns(self) -> None:
@@ -127,7 +126,7 @@ class _Builder:
             if match[2]:
                 self.handlers[cpu] = start
             elif cpu in self.starts:
-                raise LitmusError(source.path, 0, f"column P{cpu} is there twice")
+                raise LitmusError(source.path, source.names_line, f"column P{cpu} is there twice")
             else:
                 self.starts[cpu] = start
             labels = self.labels.setdefault(cpu, {})
@@ -150,39 +149,40 @@ class _Builder:
             self.column_of.append(cpu)
         for cpu in self.handlers:
             if cpu not in self.starts:
-                raise LitmusError(source.path, 0, f"P{cpu}.F handles faults of P{cpu}, which is not there")
+                what = f"P{cpu}.F handles faults of P{cpu}, which is not there"
+                raise LitmusError(source.path, source.names_line, what)
 
-    def _register(self, name: str) -> str:
+    def _register(self, name: str, line: int) -> str:
         """Return the whole register that a name stands for."""
-        if self.arm:
-            found = arm_register(name)
-            if found is not None and found.name:
-                return found.name
-            return name.upper()
-        other = x86_register(name)
-        return other.name if other is not None else name.lower()
+        try:
+            return self.dialect.register_name(name)
+        except CodeError as error:
+            raise located(error, self.source.path, line) from None
 
-    def _rename(self) -> None:
-        for item in self.init.items:
-            if item.cpu >= 0:
-                item.name = self._register(item.name)
-        self.init.types = {
-            (cpu, self._register(name) if cpu >= 0 else name): kind
-            for (cpu, name), kind in self.init.types.items()
-        }
-
-    def _declare(self, condition: Condition) -> None:
-        """Give addresses to all symbols that the test names."""
+    def _declare(self) -> None:
+        """Give addresses to all symbols that the initial state names."""
         for item in self.init.items:
             if item.cpu < 0:
                 self.names.symbol(item.name.partition("[")[0])
             if item.cpu >= 0 and item.cpu not in self.starts:
                 raise LitmusError(self.source.path, item.line, f"there is no P{item.cpu}")
+
+    def _check_places(self, condition: Condition) -> None:
+        line = self.source.tail[0]
         for place in condition.places:
-            if place.cpu < 0:
+            if place in condition.listed and place.cpu < 0:
                 self.names.symbol(place.name)
+            elif place.cpu < 0:
+                self._symbol(place.name, line)
             elif place.cpu not in self.starts:
-                raise LitmusError(self.source.path, self.source.tail[0], f"there is no P{place.cpu}")
+                raise LitmusError(self.source.path, line, f"there is no P{place.cpu}")
+
+    def _symbol(self, name: str, line: int) -> int:
+        """Return the address of a symbol; the condition can't be the first to name one."""
+        if self.is_declared and name not in self.names.symbols:
+            what = f"{name!r} is neither in the initial state nor in the program"
+            raise LitmusError(self.source.path, line, what)
+        return self.names.symbol(name)
 
     def _label(self, text: str, line: int) -> int | None:
         match = _LABEL_VALUE.match(text)
@@ -202,8 +202,9 @@ class _Builder:
                 self._label(item.value or "", item.line)
                 found.add(match[2])
         for cell in self.cells:
-            if cell is not None and self.arm and cell[1][:4].upper() == "ADR ":
-                found.add(cell[1].rpartition(",")[2].strip())
+            label = None if cell is None else self.dialect.label_taken(cell[1])
+            if label is not None:
+                found.add(label)
         return frozenset(
             index
             for (_, name), index in self.names.labels.items()
@@ -220,9 +221,9 @@ class _Builder:
             to = self.labels[self.column_of[index]].get(match[2])
             if to is not None:
                 text = f"{match[1]}.{4 * (to - index):+d}"
-        return arm64.normal(text) if self.arm else x86_64.normal(text)
+        return self.dialect.normal(text)
 
-    def value(self, text: str, line: int) -> int:
+    def _value(self, text: str, line: int) -> int:
         """Return the number that a value stands for."""
         plain = number(text)
         if plain is not None:
@@ -233,20 +234,22 @@ class _Builder:
         match = _INSTRUCTION_VALUE.match(text)
         if match is not None or text in ("NOP", "nop"):
             written = match[1] if match is not None else text
-            return self.names.code(arm64.normal(written) if self.arm else x86_64.normal(written))
+            return self.names.code(self.dialect.normal(written))
         symbol = re.fullmatch(r"&?([A-Za-z_][\w.]*)(?:\s*\+\s*(\d+)|\s*\[\s*(\d+)\s*\])?", text)
         if symbol is not None:
             element = int(symbol[3] or 0) * self.init.types.get((-1, symbol[1]), INT).size
-            return self.names.symbol(symbol[1]) + int(symbol[2] or 0) + element
+            return self._symbol(symbol[1], line) + int(symbol[2] or 0) + element
         if text.startswith("("):
             raise UnsupportedTestError(self.source.path, line, "virtual memory (vmsa) is not modelled")
-        raise LitmusError(self.source.path, line, f"{text!r} is not a value")
+        raise LitmusError(
+            self.source.path, line, f'{text!r} is not a value, such as 1, x, P0:L or instr:"NOP"'
+        )
 
     def _initialise(self, item: Item, registers: dict[int, dict[str, int]], memory: dict[int, int]) -> None:
         if item.value is None:
             return
         if item.cpu >= 0:
-            value = self.value(item.value, item.line)
+            value = self._value(item.value, item.line)
             if value < 0:
                 kind = self.init.types.get((item.cpu, item.name))
                 value &= (1 << (8 * kind.size if kind else 64)) - 1
@@ -258,17 +261,13 @@ class _Builder:
         if item.value.startswith("{"):
             values = [part for part in item.value.strip("{} ").split(",") if part.strip()]
             for place, text in enumerate(values):
-                number = self.value(text.strip(), item.line) & (1 << 8 * kind.size) - 1
+                number = self._value(text.strip(), item.line) & (1 << 8 * kind.size) - 1
                 memory[base + place * kind.size] = number
                 self.items[Piece(base + place * kind.size, kind.size)] = number
             return
         offset = int(rest.rstrip("] ")) * kind.size if rest else 0
-        value = self.value(item.value, item.line)
-        size = kind.size
-        if value > 2**31 and (-1, name) not in self.init.types:
-            size = 8  # an address in a location of no declared type
-            self.init.types[-1, name] = Type(8, True) if value < Code.BASE else INT
-        size = max(size, 8 if value >= Code.BASE else size)
+        value = self._value(item.value, item.line)
+        size = 8 if value >= Code.BASE else kind.size  # addresses need no declaration of their type
         memory[base + offset] = value & (1 << 8 * size) - 1
         self.items[Piece(base + offset, size)] = memory[base + offset]
 
@@ -281,14 +280,14 @@ class _Builder:
         plain = number(text)
         if plain is not None:
             return kind.number(plain)
-        value = self.value(text, line)
+        value = self._value(text, line)
         return self.names.shown(value, kind)
 
     def _instruction(self, text: str, index: int) -> Instruction:
         labels = self.labels[self.column_of[index]]
-        if self.arm:
-            return arm64.compile_instruction(text, index, labels, self.source.variants)
-        return x86_64.compile_instruction(text, index, labels, self.names.symbol)
+        return self.dialect.compile_instruction(
+            text, index, labels, symbol=self.names.symbol, variants=self.source.variants
+        )
 
     def _compile(self, index: int) -> Instruction | None:
         cell = self.cells[index]
@@ -297,10 +296,8 @@ class _Builder:
         line, text = cell
         try:
             return self._instruction(text, index)
-        except UnsupportedError as error:
-            raise UnsupportedTestError(self.source.path, line, str(error)) from None
         except CodeError as error:
-            raise LitmusError(self.source.path, line, str(error)) from None
+            raise located(error, self.source.path, line) from None
 
     def _decode(self, value: Any, index: int) -> Instruction:
         key = (value, index)
@@ -308,7 +305,7 @@ class _Builder:
         if found is None:
             text = self.names.text(value)
             if text is None:
-                found = undefined(self.source.variants) if self.arm else _undefined
+                found = self.dialect.undefined(self.source.variants)
             else:
                 found = self._instruction(text, index)
             self.decoded[key] = found
@@ -317,12 +314,7 @@ class _Builder:
     def _restricted(self, value: Any, index: int) -> bool:
         del index
         text = self.names.text(value)
-        return text is not None and self.arm and not arm64.free_to_modify(text)
-
-
-def _undefined(state: Any) -> None:
-    state.faults = (*state.faults, (state.index - 1, "UndefinedInstruction"))
-    state.ended = True
+        return text is not None and self.dialect.is_restricted(text)
 
 
 def read_test(source: Source, unroll: int = 2) -> LitmusTest:

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from emu.ordering.code.errors import CodeError, UnsupportedError
+from emu.ordering.code.dialects import MODELS
+from emu.ordering.code.errors import CodeError
 from emu.ordering.code.thread import State, Thread, settled
 from emu.ordering.columns import ARM_ATOMIC, CACHE_DIC, CACHE_IDC, GUESS_CACHES, SERIAL_FETCH
 from emu.ordering.explore import Exploration, explore
 from emu.ordering.litmus.condition import Place
-from emu.ordering.litmus.errors import LitmusError, UnsupportedTestError
+from emu.ordering.litmus.errors import LitmusError, located
 from emu.ordering.litmus.program import LitmusTest, read_test
 from emu.ordering.litmus.source import read_source
 from emu.ordering.local_arm64 import ArmOrder
@@ -26,7 +27,15 @@ SAME_LINE = "Assuming-no-two-modified-instructions-are-on-the-same-cache-line"
 
 
 class Final(NamedTuple):
-    """How one CPU ended."""
+    """How one CPU ended.
+
+    Args:
+        registers: the values that the test looks at, in the order of its places.
+        faults: index of the instruction and kind, in order.
+        cut: whether a loop was cut off.
+        notes: flags of the test.
+        texts: addresses of the instructions that it wrote.
+    """
 
     registers: tuple[int, ...]
     faults: tuple[tuple[int, str], ...]
@@ -109,17 +118,15 @@ def run_text(
     """
     started = time.perf_counter()
     test = read_test(read_source(text, path), unroll)
-    arm = test.source.arch == "AArch64"
+    own = MODELS[test.source.arch]
     if model is None:
-        model = Model.ARM64 if arm else Model.TSO
-    elif model is Model.ARM64 and not arm:
-        raise LitmusError(path, 1, "model arm64 does not fit X86_64 instructions; use tso or sc")
+        model = own
+    elif model is Model.ARM64 and own is not model:
+        raise LitmusError(path, 1, f"model arm64 does not fit {test.source.arch} instructions; use tso or sc")
     try:
         found = settled(test.code, lambda: _explore(test, model, max_seconds, max_executions, progress))
-    except UnsupportedError as error:
-        raise UnsupportedTestError(path, 0, str(error)) from None
     except CodeError as error:
-        raise LitmusError(path, 0, str(error)) from None
+        raise located(error, path, 0 if error.index is None else test.lines[error.index]) from None
     return _judge(test, model, found, started)
 
 
@@ -152,8 +159,7 @@ def _explore(
             if "IDC" in cache:
                 rules |= CACHE_IDC
     elif test.code.exposed:
-        arm = test.source.arch == "AArch64"
-        rules = SERIAL_FETCH if model is Model.TSO and not arm else CACHE_DIC
+        rules = SERIAL_FETCH if model is Model.TSO is MODELS[test.source.arch] else CACHE_DIC
     return explore(
         programs, test.code.layout.initial(test.memory), rules=rules, observed=observed,
         max_seconds=max_seconds, max_executions=max_executions, progress=progress,

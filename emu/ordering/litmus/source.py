@@ -15,7 +15,9 @@ _UNSUPPORTED = {
     "pac": "pointer authentication (pac)", "gcs": "guarded control stacks (gcs)",
     "shadowstack": "guarded control stacks (gcs)", "asl": "ASL", "ets2": "ETS", "ets3": "ETS",
 }  # fmt: skip
-_HEADER = re.compile(r"\s*(\w+)\s+(\S+)")
+_FOREIGN = frozenset(["ARM", "PPC", "X86", "RISCV", "MIPS", "C", "LISA", "BPF", "ASL", "LK", "JAVA"])
+"""Architectures and languages that other tools read litmus tests of."""
+_HEADER = re.compile(r"\s*(\w+)[ \t]+(\S+)")
 _KEY = re.compile(r"\s*([A-Za-z_]\w*)\s*=(.*)")
 _CONDITION = re.compile(r"^[ \t]*(locations|exists|~\s*exists|forall|filter|with|final)\b", re.MULTILINE)
 
@@ -30,8 +32,9 @@ class Source:
         name: of the test.
         keys: of the header, in capitals.
         init: between the braces, and its first line.
+        names: heads of the columns.
+        names_line: their line.
         rows: of the program: line and cells.
-        names: of the columns.
         tail: all from ``locations`` or the quantifier on, and its first line.
     """
 
@@ -41,6 +44,7 @@ class Source:
     keys: dict[str, str] = field(default_factory=dict)
     init: tuple[int, str] = (0, "")
     names: list[str] = field(default_factory=list)
+    names_line: int = 0
     rows: list[tuple[int, list[str]]] = field(default_factory=list)
     tail: tuple[int, str] = (0, "")
 
@@ -99,7 +103,7 @@ def read_source(text: str, path: str) -> Source:
     arch = ARCHITECTURES.get(match[1].upper())
     if arch is None:
         line = text.count("\n", 0, start) + 1
-        if match[1] in ("ARM", "PPC", "X86", "RISCV", "MIPS", "C", "LISA", "BPF", "ASL", "LK", "JAVA"):
+        if match[1] in _FOREIGN:
             raise UnsupportedTestError(
                 path, line, f"architecture {match[1]} is not modelled; AArch64 and X86_64 are"
             )
@@ -108,11 +112,12 @@ def read_source(text: str, path: str) -> Source:
     opening = text.find("{", match.end())
     if opening < 0:
         raise LitmusError(path, text.count("\n") + 1, "there is no initial state: '{' is missing")
-    for entry in text[match.end() : opening].splitlines():
+    first = text.count("\n", 0, match.end()) + 1
+    for line, entry in enumerate(text[match.end() : opening].split("\n"), first):
         found = _KEY.match(entry)
         if found is not None:
             source.keys[found[1].upper()] = found[2].strip()
-    _refuse(source)
+            _refuse(source, line)
     closing = _matching(text, opening, path)
     source.init = (text.count("\n", 0, opening) + 1, text[opening + 1 : closing])
     end = _CONDITION.search(text, closing)
@@ -122,13 +127,14 @@ def read_source(text: str, path: str) -> Source:
     return source
 
 
-def _refuse(source: Source) -> None:
-    for variant in source.variants:
+def _refuse(source: Source, line: int) -> None:
+    """Refuse what the keys read so far ask for and is not modelled."""
+    for variant in sorted(source.variants):
         what = _UNSUPPORTED.get(variant.lower())
         if what is not None:
-            raise UnsupportedTestError(source.path, 0, f"{what} is not modelled")
+            raise UnsupportedTestError(source.path, line, f"{what} is not modelled")
     if source.keys.get("TTHM"):
-        raise UnsupportedTestError(source.path, 0, "virtual memory (vmsa) is not modelled")
+        raise UnsupportedTestError(source.path, line, "virtual memory (vmsa) is not modelled")
 
 
 def _matching(text: str, opening: int, path: str) -> int:
@@ -144,18 +150,16 @@ def _matching(text: str, opening: int, path: str) -> int:
 
 
 def _read_rows(source: Source, text: str, start: int, end: int) -> None:
+    *rows, rest = text[start:end].split(";")
     line = text.count("\n", 0, start) + 1
-    at = start
-    for row in re.split(r";", text[start:end]):
-        lead = len(row) - len(row.lstrip())
-        number = line + text.count("\n", at, at + lead)
+    for row in rows:
+        number = line + row[: len(row) - len(row.lstrip())].count("\n")
         line += row.count("\n")
-        at += len(row) + 1
         if not row.strip():
             continue
         cells = [cell.strip() for cell in row.split("|")]
         if not source.names:
-            source.names = cells
+            source.names, source.names_line = cells, number
             for cell in cells:
                 if not re.fullmatch(r"P\d+(\.F)?(:.*)?", cell):
                     raise LitmusError(
@@ -169,5 +173,13 @@ def _read_rows(source: Source, text: str, start: int, end: int) -> None:
                 )
             cells = cells[: len(source.names)]
         source.rows.append((number, cells + [""] * (len(source.names) - len(cells))))
+    if rest.strip():
+        line += rest[: len(rest) - len(rest.lstrip())].count("\n")
+        found = rest.split()[0]
+        raise LitmusError(
+            source.path,
+            line,
+            f"{found!r} begins neither a row that ends with ';' nor a condition, such as exists",
+        )
     if not source.names:
-        raise LitmusError(source.path, line, "there is no program")
+        raise LitmusError(source.path, line, "there is no program: a row of columns, such as 'P0 | P1 ;'")

@@ -14,7 +14,7 @@ _SIZES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Type:
     """Width and sign of a register or location.
 
@@ -40,23 +40,29 @@ class Type:
 
 
 INT = Type()
-POINTER = Type(8, False)
+POINTER = Type(size=8, sign=False)
 
 
-def type_named(name: str, pointer: bool) -> Type | None:
-    """Return a type by its C name; None if there is none."""
+def type_named(name: str, *, pointer: bool) -> Type | None:
+    """Return a type by its C name; None if there is none.
+
+    Args:
+        name: of the type, or of what it points to.
+        pointer: whether it is a pointer.
+    """
     if pointer:
         return POINTER
     words = [word for word in name.split() if word not in ("const", "volatile", "_Atomic")]
     sign = "unsigned" not in words and not words[-1].startswith("uint")
     words = [word for word in words if word not in ("unsigned", "signed")]
     size = _SIZES.get(words[0] if words else "int")
-    return None if size is None else Type(size, sign)
+    return None if size is None else Type(size=size, sign=sign)
 
 
 SYMBOLS = 0x7000_0000_0000
 """Addresses of symbols begin here: far from any number that a test computes with."""
 SPACING = 0x1000
+"""Bytes from one symbol to the next; also the most instructions that have labels in values."""
 INSTRUCTIONS = 0xC0DE_0000
 """Numbers that stand for instructions begin here; they fit 32 bits, as instructions do."""
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from emu.ordering.code.arm64.operands import (
-    MASK64,
     Modifier,
     Register,
     modifier,
     need_amount,
-    need_integer,
     need_register,
     register,
 )
 from emu.ordering.code.errors import CodeError
+from emu.ordering.code.parsing import MASK64, need_integer, need_operands
 from emu.ordering.code.thread import Instruction, State
 from emu.ordering.local_arm64 import NONE, Deps
 
@@ -157,18 +155,21 @@ def _second(operands: list[str], bits: int) -> tuple[Register | None, int, Modif
     return None, apply(how, need_integer(operands[0]) & (1 << bits) - 1, bits), None
 
 
+def _two(operands: list[str]) -> tuple[Register, Register]:
+    """Return the first two operands, registers of one width."""
+    target = need_register(operands[0])
+    return target, need_register(operands[1], target.bits)
+
+
 def three_operands(name: str, operands: list[str]) -> Instruction:
     """Compile ADD, SUB and the logic instructions, with S or without."""
-    flags = name[-1] == "S" and name[:-1] in ("ADD", "SUB", "AND", "BIC", "ADC", "SBC")
+    flags = name[-1] == "S" and name[:-1] in ("ADD", "SUB", "AND", "BIC")
     base = name[:-1] if flags else name
     if len(operands) == 2:
         operands = [operands[0], *operands]
-    if len(operands) < 3:
-        raise CodeError(f"{name} needs three operands")
-    target, left = need_register(operands[0]), need_register(operands[1])
+    target = need_register(operands[0])
     bits = target.bits
-    if left.bits != bits:
-        raise CodeError(f"{operands[1]!r} is {left.bits} bits wide, {bits} are needed")
+    left = need_register(operands[1], bits)
     right, number, how = _second(operands[2:], bits)
     logic = _LOGIC.get(base)
     mask = target.mask
@@ -208,8 +209,6 @@ def move(name: str, operands: list[str]) -> Instruction:
     """Compile MOV, MOVZ, MOVN, MOVK, MVN, NEG."""
     target = need_register(operands[0])
     bits = target.bits
-    if len(operands) < 2:
-        raise CodeError(f"{name} needs two operands")
     if name in ("MVN", "NEG", "NEGS"):
         zero = "WZR" if bits == 32 else "XZR"
         return three_operands(
@@ -242,7 +241,7 @@ def move(name: str, operands: list[str]) -> Instruction:
 
 def shift(name: str, operands: list[str]) -> Instruction:
     """Compile LSL, LSR, ASR and ROR by a number or a register."""
-    target, source = need_register(operands[0]), need_register(operands[1])
+    target, source = _two(operands)
     by = register(operands[2])
     bits = target.bits
     number = 0 if by is not None else need_amount(operands[2])
@@ -270,7 +269,7 @@ def extend(name: str, operands: list[str]) -> Instruction:
 
 def bitfield(name: str, operands: list[str]) -> Instruction:
     """Compile UBFM, SBFM, UBFX and SBFX."""
-    target, source = need_register(operands[0]), need_register(operands[1])
+    target, source = _two(operands)
     first, second = need_amount(operands[2]), need_amount(operands[3])
     bits = target.bits
     if name.endswith("X"):
@@ -294,8 +293,9 @@ def bitfield(name: str, operands: list[str]) -> Instruction:
 
 def multiply(name: str, operands: list[str]) -> Instruction:
     """Compile MUL, MNEG, MADD and MSUB."""
-    target, left, right = (need_register(text) for text in operands[:3])
-    extra = need_register(operands[3]) if len(operands) > 3 else Register("", target.bits)
+    target, left = _two(operands)
+    right = need_register(operands[2], target.bits)
+    extra = need_register(operands[3], target.bits) if len(operands) > 3 else Register("", target.bits)
     sign = -1 if name in ("MNEG", "MSUB") else 1
 
     def run(state: State) -> None:
@@ -308,7 +308,7 @@ def multiply(name: str, operands: list[str]) -> Instruction:
 
 def bits_of(name: str, operands: list[str]) -> Instruction:
     """Compile RBIT, REV, REV16, REV32, REV64, CLZ, CLS and ABS."""
-    target, source = need_register(operands[0]), need_register(operands[1])
+    target, source = _two(operands)
     bits = target.bits
 
     def turned(value: int, unit: int) -> int:
@@ -352,11 +352,11 @@ def select(name: str, operands: list[str]) -> Instruction:
         name = "CSINC" if name == "CSET" else "CSINV"
         condition = OPPOSITE[condition]
     elif name in ("CINC", "CINV", "CNEG"):
-        first = second = need_register(operands[1])
+        first = second = need_register(operands[1], target.bits)
         name = "CS" + name[1:]
         condition = OPPOSITE[condition]
     else:
-        first, second = need_register(operands[1]), need_register(operands[2])
+        first, second = (need_register(text, target.bits) for text in operands[1:3])
     holds = CONDITIONS[condition]
 
     def run(state: State) -> None:
@@ -376,23 +376,35 @@ def select(name: str, operands: list[str]) -> Instruction:
     return run
 
 
-_TABLE: dict[str, Callable[[str, list[str]], Instruction]] = {
-    **dict.fromkeys(
-        ("ADD", "ADDS", "SUB", "SUBS", "AND", "ANDS", "ORR", "EOR", "BIC", "BICS", "ORN", "EON"),
-        three_operands,
-    ),
-    **dict.fromkeys(("CMP", "CMN", "TST"), compare),
-    **dict.fromkeys(("MOV", "MOVZ", "MOVN", "MOVK", "MVN", "NEG", "NEGS"), move),
-    **dict.fromkeys(("LSL", "LSR", "ASR", "ROR"), shift),
-    **dict.fromkeys(("SXTB", "SXTH", "SXTW", "UXTB", "UXTH", "UXTW"), extend),
-    **dict.fromkeys(("UBFM", "SBFM", "UBFX", "SBFX"), bitfield),
-    **dict.fromkeys(("MUL", "MNEG", "MADD", "MSUB"), multiply),
-    **dict.fromkeys(("RBIT", "REV", "REV16", "REV32", "REV64", "CLZ", "CLS", "ABS"), bits_of),
-    **dict.fromkeys(("CSEL", "CSINC", "CSINV", "CSNEG", "CSET", "CSETM", "CINC", "CINV", "CNEG"), select),
+_MAKERS: dict[str, tuple[Callable[[str, list[str]], Instruction], int, int]] = {
+    name: (maker, least, most)
+    for names, maker, least, most in (
+        ("ADD ADDS SUB SUBS AND ANDS ORR EOR BIC BICS ORN EON", three_operands, 2, 4),
+        ("CMP CMN TST", compare, 2, 3),
+        ("MOV MOVZ MOVN MOVK MVN NEG NEGS", move, 2, 3),
+        ("LSL LSR ASR ROR", shift, 3, 3),
+        ("SXTB SXTH SXTW UXTB UXTH UXTW", extend, 2, 2),
+        ("UBFM SBFM UBFX SBFX", bitfield, 4, 4),
+        ("MUL MNEG", multiply, 3, 3),
+        ("MADD MSUB", multiply, 4, 4),
+        ("RBIT REV REV16 REV32 REV64 CLZ CLS ABS", bits_of, 2, 2),
+        ("CSEL CSINC CSINV CSNEG", select, 4, 4),
+        ("CINC CINV CNEG", select, 3, 3),
+        ("CSET CSETM", select, 2, 2),
+    )
+    for name in names.split()
 }
+"""By name: what compiles it, and how many operands it has, at least and at most."""
 
 
 def compile_alu(name: str, operands: list[str]) -> Instruction | None:
-    """Return an instruction on registers; None if the name is not one."""
-    maker: Any = _TABLE.get(name)
-    return None if maker is None else maker(name, operands)
+    """Return an instruction on registers; None if the name is not one.
+
+    Raises:
+        CodeError: operands are wrong.
+    """
+    if name not in _MAKERS:
+        return None
+    maker, least, most = _MAKERS[name]
+    need_operands(name, operands, least, most)
+    return maker(name, operands)

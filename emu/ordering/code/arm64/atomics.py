@@ -10,12 +10,12 @@ from emu.ordering.code.access import bits, last_events, load, store, truncated
 from emu.ordering.code.arm64.alu import assign, deps_of, signed, value_of
 from emu.ordering.code.arm64.memory import address_of, aligned
 from emu.ordering.code.arm64.operands import Memory, Register, memory, need_register
-from emu.ordering.code.errors import CodeError
+from emu.ordering.code.parsing import need_operands
 from emu.ordering.code.thread import Dead, Instruction, Result, State, Ways
 from emu.ordering.local_arm64 import NONE, Deps
 
-_EXCLUSIVE = re.compile(r"(LD|ST)(A|L)?X(R|P)(B|H)?$")
-_CAS = re.compile(r"CAS(P?)(A?)(L?)(B|H)?$")
+_EXCLUSIVE = re.compile(r"(LDA?|STL?)XR(B|H)?$")
+_CAS = re.compile(r"CAS(A?)(L?)(B|H)?$")
 _OPERATION = re.compile(r"(SWP|LDADD|LDCLR|LDEOR|LDSET|LDSMAX|LDSMIN|LDUMAX|LDUMIN)(A?)(L?)(B|H)?$")
 _NO_RESULT = re.compile(r"ST(ADD|CLR|EOR|SET|SMAX|SMIN|UMAX|UMIN)(L?)(B|H)?$")
 
@@ -55,8 +55,8 @@ def _load_exclusive(name: str, operands: list[str]) -> Instruction:
     match = _EXCLUSIVE.match(name)
     assert match is not None, "the caller has looked"
     target, where = need_register(operands[0]), memory(operands[1:])
-    size = _size(match[4], target)
-    acquire = match[2] == "A"
+    size = _size(match[2], target)
+    acquire = match[1] == "LDA"
 
     def run(state: State) -> Result:
         address, deps = address_of(state, where)
@@ -71,43 +71,40 @@ def _load_exclusive(name: str, operands: list[str]) -> Instruction:
     return run
 
 
-def undetermined(state: State, status: Register) -> None:
-    """Mark a status as not given by the code, so that a loop on it is not followed for ever."""
-    if status.name:
-        state.registers[status.name] = bool(state.registers[status.name])
+def exclusive_store(
+    status: Register, where: Memory, size: int, write: Callable[[State, Monitor, int, Deps, int], int]
+) -> Instruction:
+    """Return a store-exclusive, which can succeed after a load-exclusive of its size, and can always fail.
 
+    The registers of the stored values are not among the data registers of such an instruction in the model's
+    reference semantics: they make no data dependency, see docs/ordering.md.
 
-def _store_exclusive(name: str, operands: list[str]) -> Instruction:
-    match = _EXCLUSIVE.match(name)
-    assert match is not None, "the caller has looked"
-    status, source = need_register(operands[0], 32), need_register(operands[1])
-    where = memory(operands[2:])
-    size = _size(match[4], source)
-    release = match[2] == "L"
+    Args:
+        status: register that says whether it failed.
+        where: its address.
+        size: in bytes, of each register that it stores.
+        write: does the write, given the monitor, the address, what that was made from and the reads that the
+            success depends on; returns the pick dependencies of the stored registers.
+    """
+
+    def end(state: State, failed: int, deps: Deps) -> None:
+        assign(state, status, failed, deps)
+        if status.name:  # a bool is no number given by the code: a loop on it is not followed for ever
+            state.registers[status.name] = bool(failed)
+        state.monitor = None
+
+    def fail(state: State) -> None:
+        end(state, 1, NONE)
+
+    def succeed(state: State) -> None:
+        monitor = state.monitor
+        address, deps = address_of(state, where)
+        if monitor.address != address:
+            raise Dead
+        choice = monitor.deps.pick | deps.pick
+        end(state, 0, Deps(0, choice | write(state, monitor, address, deps, choice)))
 
     def run(state: State) -> Result:
-        def fail(new: State) -> None:
-            assign(new, status, 1, NONE)
-            undetermined(new, status)
-            new.monitor = None
-
-        def succeed(new: State) -> None:
-            monitor = new.monitor
-            value, data = value_of(new, source), deps_of(new, source)
-            address, deps = address_of(new, where)
-            if monitor.address != address:
-                raise Dead
-            choice = monitor.deps.pick | deps.pick
-            # The register of the stored value is not one of the data registers of this instruction in
-            # the model's reference semantics: it makes no data dependency, see docs/ordering.md.
-            store(
-                new, address, size, value, deps, partner=monitor.read, release=release, choice=choice,
-                inner=data, atomic_read=monitor.read,
-            )  # fmt: skip
-            assign(new, status, 0, Deps(0, choice | data.pick))
-            undetermined(new, status)
-            new.monitor = None
-
         monitor = state.monitor
         if monitor is None or monitor.size != size:
             fail(state)
@@ -117,7 +114,25 @@ def _store_exclusive(name: str, operands: list[str]) -> Instruction:
     return run
 
 
-def _swap(name: str, operands: list[str]) -> Instruction:
+def _store_exclusive(name: str, operands: list[str]) -> Instruction:
+    match = _EXCLUSIVE.match(name)
+    assert match is not None, "the caller has looked"
+    status, source = need_register(operands[0], 32), need_register(operands[1])
+    size = _size(match[2], source)
+    release = match[1] == "STL"
+
+    def write(state: State, monitor: Monitor, address: int, deps: Deps, choice: int) -> int:
+        data = deps_of(state, source)
+        store(
+            state, address, size, value_of(state, source), deps, partner=monitor.read, release=release,
+            choice=choice, inner=data, atomic_read=monitor.read,
+        )  # fmt: skip
+        return data.pick
+
+    return exclusive_store(status, memory(operands[2:]), size, write)
+
+
+def _read_modify_write(name: str, operands: list[str]) -> Instruction:
     match = _OPERATION.match(name)
     if match is None:
         match = _NO_RESULT.match(name)
@@ -126,12 +141,8 @@ def _swap(name: str, operands: list[str]) -> Instruction:
         source, where = need_register(operands[0]), memory(operands[1:])
         target = Register("", source.bits)
     else:
-        operation, acquire, release, suffix = (
-            match[1].removeprefix("LD"),
-            match[2] == "A",
-            match[3] == "L",
-            match[4],
-        )
+        operation, suffix = match[1].removeprefix("LD"), match[4]
+        acquire, release = match[2] == "A", match[3] == "L"
         source, target, where = need_register(operands[0]), need_register(operands[1]), memory(operands[2:])
     size = _size(suffix, source)
     change = _CHANGE.get(operation)
@@ -164,10 +175,10 @@ def _compare_and_swap(name: str, operands: list[str]) -> Instruction:
     match = _CAS.match(name)
     assert match is not None, "the caller has looked"
     compared, source = need_register(operands[0]), need_register(operands[1])
-    where: Memory = memory(operands[2:])
-    size = _size(match[4], compared)
+    where = memory(operands[2:])
+    size = _size(match[3], compared)
     unused = not compared.name
-    acquire, release = match[2] == "A" and not unused, match[3] == "L"
+    acquire, release = match[1] == "A" and not unused, match[2] == "L"
 
     def run(state: State) -> Result:
         address, deps = address_of(state, where)
@@ -213,19 +224,21 @@ def _compare_and_swap(name: str, operands: list[str]) -> Instruction:
 
 
 def compile_atomic(name: str, operands: list[str]) -> Instruction | None:
-    """Return an exclusive or atomic instruction; None if the name is not one."""
+    """Return an exclusive or atomic instruction; None if the name is not one.
+
+    Raises:
+        CodeError: operands are wrong.
+    """
     maker: Callable[[str, list[str]], Instruction]
-    match = _EXCLUSIVE.match(name)
-    if match is not None and match[3] == "R" and (match[1], match[2]) not in (("LD", "L"), ("ST", "A")):
-        maker, need = (_load_exclusive, 2) if match[1] == "LD" else (_store_exclusive, 3)
-    elif _CAS.match(name) and not name.startswith("CASP"):
+    if _EXCLUSIVE.match(name):
+        maker, need = (_load_exclusive, 2) if name.startswith("LD") else (_store_exclusive, 3)
+    elif _CAS.match(name):
         maker, need = _compare_and_swap, 3
     elif _OPERATION.match(name):
-        maker, need = _swap, 3
+        maker, need = _read_modify_write, 3
     elif _NO_RESULT.match(name):
-        maker, need = _swap, 2
+        maker, need = _read_modify_write, 2
     else:
         return None
-    if len(operands) != need:
-        raise CodeError(f"{name} needs {need} operands")
+    need_operands(name, operands, need)
     return maker(name, operands)

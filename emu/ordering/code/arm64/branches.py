@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 
 from emu.ordering.code.arm64.alu import CONDITIONS, FLAGS, KNOWN, assign, deps_of, known, value_of
-from emu.ordering.code.arm64.operands import Register, need_amount, need_integer, need_register
+from emu.ordering.code.arm64.operands import Register, need_amount, need_register
 from emu.ordering.code.errors import CodeError, UnsupportedError
+from emu.ordering.code.parsing import need_operands, target_of
 from emu.ordering.code.thread import Dead, Instruction, Result, State
 from emu.ordering.columns import CLEAN, INVALIDATE
 from emu.ordering.local_arm64 import NONE
@@ -15,33 +16,13 @@ from emu.ordering.tree import Event
 
 _BARRIER = {"LD": "ld", "ST": "st"}
 _LINK = Register("X30", 64)
-_ELR = "ELR_EL1"
-_RELATIVE = re.compile(r"\.\s*([+-]\s*\w+)$")
+ELR = "ELR_EL1"
+"""Register with the address that an exception returns to."""
 
 EIS = "EIS"
 """Variant: exception entry synchronises context (with ``EXS``, exceptions need not)."""
 EOS = "EOS"
 EXS = "EXS"
-
-
-def target_of(text: str, index: int, labels: Mapping[str, int]) -> int:
-    """Return where a branch at an index goes: a label or ``.+8``."""
-    text = text.strip()
-    match = _RELATIVE.match(text)
-    if match is not None:
-        distance = need_integer(match[1].replace(" ", ""))
-        if distance % 4:
-            raise CodeError(f"{text!r} is not a multiple of 4 bytes away")
-        return index + distance // 4
-    if text not in labels:
-        raise CodeError(f"there is no label {text!r}")
-    return labels[text]
-
-
-def _goto(state: State, index: int, counted: bool = True) -> None:
-    if not 0 <= index < len(state.code.instructions):
-        raise CodeError("a branch leaves the code")
-    state.jump(index, counted)
 
 
 def _branch(name: str, operands: list[str], index: int, labels: Mapping[str, int]) -> Instruction:
@@ -51,21 +32,20 @@ def _branch(name: str, operands: list[str], index: int, labels: Mapping[str, int
     def run(state: State) -> None:
         if link:
             assign(state, _LINK, state.code.address(state.index), NONE)
-        _goto(state, to)
+        state.jump(to)
 
     return run
 
 
 def _conditional(name: str, operands: list[str], index: int, labels: Mapping[str, int]) -> Instruction:
-    condition = name[2:] if name[1] == "." else name[1:]
-    holds = CONDITIONS[condition]
+    holds = CONDITIONS[name.removeprefix("B.")]
     to = target_of(operands[0], index, labels)
 
     def run(state: State) -> None:
         deps = state.deps.get(FLAGS, NONE)
         state.order.conditional_branch(deps)
         if holds(state.registers.get(FLAGS, 0)):
-            _goto(state, to, deps != NONE or not state.registers.get(KNOWN, 0))
+            state.jump(to, counted=deps != NONE or not state.registers.get(KNOWN, 0))
 
     return run
 
@@ -80,7 +60,7 @@ def _compare_branch(name: str, operands: list[str], index: int, labels: Mapping[
         deps = deps_of(state, source)
         state.order.conditional_branch(deps)
         if (value_of(state, source) & mask == 0) == wanted:
-            _goto(state, to, deps != NONE or not known(state, source))
+            state.jump(to, counted=deps != NONE or not known(state, source))
 
     return run
 
@@ -96,7 +76,7 @@ def _indirect(name: str, operands: list[str], index: int, labels: Mapping[str, i
             raise CodeError(f"{name} goes to no instruction")
         if name == "BLR":
             assign(state, _LINK, state.code.address(state.index), NONE)
-        _goto(state, to)
+        state.jump(to)
 
     return run
 
@@ -114,10 +94,10 @@ def _address(name: str, operands: list[str], index: int, labels: Mapping[str, in
 
 def _fence(name: str, operands: list[str], index: int, labels: Mapping[str, int]) -> Instruction:
     del index, labels
-    option = operands[0].upper() if operands else "SY"
+    option = operands[0].upper()
     match = re.fullmatch(r"(NSH|ISH|OSH)(LD|ST)?|SY|LD|ST", option)
     if match is None:
-        raise CodeError(f"{option!r} is not a barrier option")
+        raise CodeError(f"{operands[0]!r} is not a barrier option; such as SY, ISH, ISHLD, ISHST")
     kind = _BARRIER.get(match[2] or option, "full")
     note = ""
     if match[1] and name == "DMB":
@@ -143,7 +123,7 @@ def _nop(state: State) -> None:
 
 def _clean(name: str, operands: list[str], index: int, labels: Mapping[str, int]) -> Instruction:
     del index, labels
-    if operands[0].upper() not in ("CVAU",):
+    if operands[0].upper() != "CVAU":
         raise UnsupportedError(f"{name} {operands[0]} is not modelled; DC CVAU is")
     source = need_register(operands[1], 64)
 
@@ -160,6 +140,8 @@ def _invalidate(name: str, operands: list[str], index: int, labels: Mapping[str,
     option = operands[0].upper()
     if option not in ("IVAU", "IALLU", "IALLUIS"):
         raise UnsupportedError(f"{name} {operands[0]} is not modelled; IC IVAU, IALLU and IALLUIS are")
+    if option == "IVAU":
+        need_operands("IC IVAU,", operands[1:], 1)
     source = need_register(operands[1], 64) if option == "IVAU" else None
 
     def run(state: State) -> None:
@@ -189,8 +171,8 @@ def take_exception(state: State, kind: str, back_to: int, synchronise: bool) -> 
     if state.handler < 0:
         state.ended = True
         return
-    state.registers[_ELR] = state.code.address(back_to)
-    state.deps[_ELR] = NONE
+    state.registers[ELR] = state.code.address(back_to)
+    state.deps[ELR] = NONE
     state.index = state.handler
     state.handling = True
 
@@ -210,7 +192,7 @@ def _exception_return(variants: frozenset[str]) -> Instruction:
     def run(state: State) -> Result:
         if synchronise:
             state.order.context_synchronisation()
-        to = state.code.index(state.registers.get(_ELR, 0))
+        to = state.code.index(state.registers.get(ELR, 0))
         if to is None:
             raise CodeError("ERET goes to no instruction")
         state.handling = False
@@ -221,7 +203,11 @@ def _exception_return(variants: frozenset[str]) -> Instruction:
 
 
 def undefined(variants: frozenset[str]) -> Instruction:
-    """Return what an undefined instruction does."""
+    """Return what an undefined instruction does.
+
+    Args:
+        variants: of the test; with ``FAULTTONEXT`` the CPU goes on behind it.
+    """
 
     def run(state: State) -> None:
         if "FAULTTONEXT" in variants:
@@ -234,52 +220,65 @@ def undefined(variants: frozenset[str]) -> Instruction:
 
 
 def _system_register(name: str, operands: list[str]) -> Instruction:
-    if len(operands) != 2:
-        raise CodeError(f"{name} needs 2 operands")
     system, general = operands if name == "MSR" else operands[::-1]
-    if system.upper() != _ELR:
-        raise UnsupportedError(f"system register {system} is not modelled; {_ELR} is")
+    if system.upper() != ELR:
+        raise UnsupportedError(f"system register {system} is not modelled; {ELR} is")
     register = need_register(general, 64)
 
     def write(state: State) -> None:
-        state.registers[_ELR] = value_of(state, register)
-        state.deps[_ELR] = deps_of(state, register)
+        state.registers[ELR] = value_of(state, register)
+        state.deps[ELR] = deps_of(state, register)
 
     def read(state: State) -> None:
-        assign(state, register, state.registers.get(_ELR, 0), state.deps.get(_ELR, NONE))
+        assign(state, register, state.registers.get(ELR, 0), state.deps.get(ELR, NONE))
 
     return write if name == "MSR" else read
 
 
-_TABLE: dict[str, tuple[int, Callable[[str, list[str], int, Mapping[str, int]], Instruction]]] = {
-    "B": (1, _branch), "BL": (1, _branch), "CBZ": (2, _compare_branch), "CBNZ": (2, _compare_branch),
-    "TBZ": (3, _compare_branch), "TBNZ": (3, _compare_branch), "BR": (1, _indirect), "BLR": (1, _indirect),
-    "RET": (0, _indirect), "ADR": (2, _address), "DMB": (1, _fence), "DSB": (1, _fence), "DC": (2, _clean),
-    "IC": (1, _invalidate),
+_SIMPLE: dict[str, tuple[Callable[[frozenset[str]], Instruction], int, int]] = {
+    "ISB": (lambda variants: _isb, 0, 1), "NOP": (lambda variants: _nop, 0, 0),
+    "HINT": (lambda variants: _nop, 1, 1), "YIELD": (lambda variants: _nop, 0, 0),
+    "SVC": (_supervisor_call, 1, 1), "ERET": (_exception_return, 0, 0), "UDF": (undefined, 0, 1),
 }  # fmt: skip
+"""By name: what compiles it from the test's variants, and how many operands it has, at least and at most."""
+
+_MAKERS: dict[str, tuple[Callable[[str, list[str], int, Mapping[str, int]], Instruction], int, int]] = {
+    "B": (_branch, 1, 1), "BL": (_branch, 1, 1), "CBZ": (_compare_branch, 2, 2),
+    "CBNZ": (_compare_branch, 2, 2), "TBZ": (_compare_branch, 3, 3), "TBNZ": (_compare_branch, 3, 3),
+    "BR": (_indirect, 1, 1), "BLR": (_indirect, 1, 1), "RET": (_indirect, 0, 1), "ADR": (_address, 2, 2),
+    "DMB": (_fence, 1, 1), "DSB": (_fence, 1, 1), "DC": (_clean, 2, 2), "IC": (_invalidate, 1, 2),
+}  # fmt: skip
+"""By name: what compiles it, and how many operands it has, at least and at most."""
 
 
 def compile_branch(
     name: str, operands: list[str], index: int, labels: Mapping[str, int], variants: frozenset[str]
 ) -> Instruction | None:
-    """Return a branch, barrier, cache operation or exception instruction; None if the name is not one."""
-    if name == "ISB":
-        return _isb
-    if name in ("NOP", "HINT", "YIELD"):
-        return _nop
-    if name == "SVC":
-        return _supervisor_call(variants)
-    if name == "ERET":
-        return _exception_return(variants)
-    if name == "UDF":
-        return undefined(variants)
+    """Return a branch, barrier, cache operation or exception instruction; None if the name is not one.
+
+    Args:
+        name: of the instruction.
+        operands: written.
+        index: where it stands.
+        labels: of its column, to indices.
+        variants: of the test, in capitals.
+
+    Raises:
+        CodeError: operands are wrong.
+        UnsupportedError: the operation is known and not modelled.
+    """
+    if name in _SIMPLE:
+        make, least, most = _SIMPLE[name]
+        need_operands(name, operands, least, most)
+        return make(variants)
     if name in ("MSR", "MRS"):
+        need_operands(name, operands, 2)
         return _system_register(name, operands)
     if name.startswith("B.") and name[2:] in CONDITIONS:
+        need_operands(name, operands, 1)
         return _conditional(name, operands, index, labels)
-    if name not in _TABLE:
+    if name not in _MAKERS:
         return None
-    least, maker = _TABLE[name]
-    if len(operands) < least:
-        raise CodeError(f"{name} needs {least} operands")
+    maker, least, most = _MAKERS[name]
+    need_operands(name, operands, least, most)
     return maker(name, operands, index, labels)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from emu.ordering.code.access import load, store
 from emu.ordering.code.arm64.alu import apply, assign, deps_of, signed, value_of
-from emu.ordering.code.arm64.operands import MASK64, Memory, Register, memory, need_register
-from emu.ordering.code.errors import CodeError, UnsupportedError
+from emu.ordering.code.arm64.operands import Memory, Register, memory, need_register
+from emu.ordering.code.errors import UnsupportedError
 from emu.ordering.code.layout import Piece
+from emu.ordering.code.parsing import MASK64, need_operands
 from emu.ordering.code.thread import Instruction, Result, State
 from emu.ordering.local_arm64 import Deps
 
@@ -137,16 +138,20 @@ def _pair(name: str, operands: list[str]) -> Instruction:
 
 
 def compile_memory(name: str, operands: list[str]) -> Instruction | None:
-    """Return a load or store; None if the name is not one."""
-    maker: Callable[[str, list[str]], Instruction] | None = None
+    """Return a load or store; None if the name is not one.
+
+    Raises:
+        CodeError: operands are wrong.
+        UnsupportedError: it is known and not modelled.
+    """
+    maker: Callable[[str, list[str]], Instruction]
     if _LOAD.match(name):
         maker, least = _load, 2
     elif _STORE.match(name):
         maker, least = _store, 2
     elif _PAIR.match(name):
         maker, least = _pair, 3
-    if maker is None:
+    else:
         return None
-    if len(operands) < least:
-        raise CodeError(f"{name} needs {least} operands")
+    need_operands(name, operands, least, least + 1)  # one more: a post-index
     return maker(name, operands)

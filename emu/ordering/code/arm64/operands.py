@@ -6,13 +6,14 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-from emu.ordering.code.errors import CodeError
+from emu.ordering.code.errors import CodeError, UnsupportedError
+from emu.ordering.code.parsing import MASK64, integer, need_integer
 
 MASK32 = 0xFFFFFFFF
-MASK64 = 0xFFFFFFFFFFFFFFFF
 
 _REGISTER = re.compile(r"([XW])(\d+|ZR)|(W?SP)|(LR|FP)", re.IGNORECASE)
-_SHIFT = re.compile(r"(LSL|LSR|ASR|ROR|MSL|[SU]XT[BHWX])(?:\s*#(\w+)|\s+(\w+))?$", re.IGNORECASE)
+_VECTOR = re.compile(r"([BHSDQVZ]([12]?\d|3[01])|P\d|P1[0-5])(\.\w+)?(/[MZ])?", re.IGNORECASE)
+_SHIFT = re.compile(r"(LSL|LSR|ASR|ROR|[SU]XT[BHWX])(?:\s*#(\w+)|\s+(\w+))?$", re.IGNORECASE)
 
 
 class Register(NamedTuple):
@@ -81,38 +82,32 @@ def register(text: str) -> Register | None:
 
 
 def need_register(text: str, bits: int = 0) -> Register:
-    """Return a register; a CodeError if there is none, or one of another width."""
+    """Return a register.
+
+    Args:
+        text: of the operand.
+        bits: that it must have; 0: any.
+
+    Raises:
+        CodeError: the text is no register, or one of another width.
+        UnsupportedError: it is a register of vectors.
+    """
     found = register(text)
     if found is None:
+        if _VECTOR.fullmatch(text):
+            raise UnsupportedError(f"register {text} (floating point, Neon, SVE) is not modelled")
         raise CodeError(f"{text!r} is not a general register")
     if bits and found.bits != bits:
         raise CodeError(f"{text!r} is {found.bits} bits wide, {bits} are needed")
     return found
 
 
-def integer(text: str) -> int | None:
-    """Return a number, with or without ``#``; None if the text is none.
-
-    >>> integer("#0x10"), integer("-3"), integer("x")
-    (16, -3, None)
-    """
-    text = text.removeprefix("#").strip()
-    try:
-        return int(text, 0)
-    except ValueError:
-        return int(text) if text.lstrip("-").isdigit() else None
-
-
-def need_integer(text: str) -> int:
-    """Return a number, or raise a CodeError."""
-    found = integer(text)
-    if found is None:
-        raise CodeError(f"{text!r} is not a number")
-    return found
-
-
 def need_amount(text: str) -> int:
-    """Return a number of bits, 0 to 63, or raise a CodeError."""
+    """Return a number of bits.
+
+    Raises:
+        CodeError: the text is no number from 0 to 63.
+    """
     found = need_integer(text)
     if not 0 <= found < 64:
         raise CodeError(f"{text!r} is not a number of bits from 0 to 63")
@@ -150,7 +145,13 @@ def split_operands(text: str) -> list[str]:
 
 
 def memory(operands: list[str]) -> Memory:
-    """Return the address that the last operands are, ``[...]`` with an offset after it or not."""
+    """Return the address that the last operands are, ``[...]`` with an offset after it or not.
+
+    Raises:
+        CodeError: they are none.
+    """
+    if not operands:
+        raise CodeError("an address in brackets is missing")
     text = operands[0]
     if not text.startswith("["):
         raise CodeError(f"{text!r} is not an address in brackets")

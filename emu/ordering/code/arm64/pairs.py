@@ -16,15 +16,15 @@ from emu.ordering.code.access import (
     truncated,
 )
 from emu.ordering.code.arm64.alu import assign, deps_of, value_of
-from emu.ordering.code.arm64.atomics import Monitor, undetermined
+from emu.ordering.code.arm64.atomics import Monitor, exclusive_store
 from emu.ordering.code.arm64.memory import address_of, aligned
 from emu.ordering.code.arm64.operands import memory, need_register
-from emu.ordering.code.errors import CodeError
-from emu.ordering.code.thread import Dead, Instruction, Result, State, Ways
+from emu.ordering.code.parsing import need_operands
+from emu.ordering.code.thread import Instruction, Result, State, Ways
 from emu.ordering.local_arm64 import NONE, Deps
 
 _CASP = re.compile(r"CASP(A?)(L?)$")
-_EXCLUSIVE = re.compile(r"(LD|ST)([AL]?)XP$")
+_EXCLUSIVE = re.compile(r"(LDA?|STL?)XP$")
 
 
 def _load_two(
@@ -37,7 +37,17 @@ def _load_two(
     ordered: bool = False,
     **kind: bool,
 ) -> Result:
-    """Return two reads; ``then`` gets values, dependencies and the numbers of their first events."""
+    """Return the first of two reads, the other being of the next ``size`` bytes.
+
+    Args:
+        state: of the CPU.
+        address: of the first.
+        size: in bytes, of each.
+        then: is called with the state, both values, what those depend on, the numbers of their first events.
+        deps: what the address was made from.
+        ordered: the first comes before the second.
+        kind: see `load`.
+    """
 
     def first(new: State, low: int, low_from: Deps) -> Result:
         low_read = last_events(new, address, size)
@@ -137,45 +147,25 @@ def _load_exclusive(name: str, operands: list[str]) -> Instruction:
 def _store_exclusive(name: str, operands: list[str]) -> Instruction:
     status = need_register(operands[0], 32)
     sources = [need_register(text) for text in operands[1:3]]
-    where = memory(operands[3:])
     size = sources[0].bits // 8
     release = name == "STLXP"
 
-    def run(state: State) -> Result:
-        def fail(new: State) -> None:
-            assign(new, status, 1, NONE)
-            undetermined(new, status)
-            new.monitor = None
+    def write(state: State, monitor: Monitor, address: int, deps: Deps, choice: int) -> int:
+        pick = 0
+        pieces = pair_pieces(state, address, size)
+        entry = enter(state, pieces, reads=False)
+        read = monitor.read
+        for half, source in enumerate(sources):
+            data = deps_of(state, source)
+            pick |= data.pick
+            store(
+                state, address + half * size, size, value_of(state, source), deps, partner=read, entry=entry,
+                together=pieces, release=release, choice=choice, inner=data, atomic_read=read,
+            )  # fmt: skip
+            read += len(state.code.access(address, size).pieces)
+        return pick
 
-        def succeed(new: State) -> None:
-            monitor = new.monitor
-            address, deps = address_of(new, where)
-            if monitor.address != address:
-                raise Dead
-            choice = monitor.deps.pick | deps.pick
-            pick = choice
-            pieces = pair_pieces(new, address, size)
-            entry = enter(new, pieces, reads=False)
-            read = monitor.read
-            for half, source in enumerate(sources):
-                data = deps_of(new, source)
-                pick |= data.pick
-                store(
-                    new, address + half * size, size, value_of(new, source), deps, partner=read, entry=entry,
-                    together=pieces, release=release, choice=choice, inner=data, atomic_read=read,
-                )  # fmt: skip
-                read += len(new.code.access(address, size).pieces)
-            assign(new, status, 0, Deps(0, pick))
-            undetermined(new, status)
-            new.monitor = None
-
-        monitor = state.monitor
-        if monitor is None or monitor.size != size:
-            fail(state)
-            return None
-        return Ways((succeed, fail))
-
-    return run
+    return exclusive_store(status, memory(operands[3:]), size, write)
 
 
 def _ordered_pair(name: str, operands: list[str]) -> Instruction:
@@ -212,19 +202,20 @@ def _ordered_pair(name: str, operands: list[str]) -> Instruction:
 
 
 def compile_pair(name: str, operands: list[str]) -> Instruction | None:
-    """Return an atomic or ordered access to two locations; None if the name is not one."""
+    """Return an atomic or ordered access to two locations; None if the name is not one.
+
+    Raises:
+        CodeError: operands are wrong.
+    """
     maker: Callable[[str, list[str]], Instruction]
     if _CASP.match(name):
-        maker, need = _compare_and_swap, 5
+        maker, least, most = _compare_and_swap, 5, 5
     elif _EXCLUSIVE.match(name):
-        maker, need = (_load_exclusive, 3) if name.startswith("LD") else (_store_exclusive, 4)
+        maker, least = (_load_exclusive, 3) if name.startswith("LD") else (_store_exclusive, 4)
+        most = least
     elif name in ("LDIAPP", "STILP"):
-        maker, need = _ordered_pair, 3
+        maker, least, most = _ordered_pair, 3, 4  # one more: a post-index
     else:
         return None
-    if len(operands) < need:
-        raise CodeError(f"{name} needs {need} operands")
+    need_operands(name, operands, least, most)
     return maker(name, operands)
-
-
-__all__ = ["compile_pair"]

@@ -7,20 +7,24 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from emu.ordering.code.access import bits, last_events, load, store
-from emu.ordering.code.arm64.branches import target_of
-from emu.ordering.code.arm64.operands import MASK64
 from emu.ordering.code.errors import CodeError, UnsupportedError
+from emu.ordering.code.parsing import MASK64, need_operands, target_of
 from emu.ordering.code.thread import Instruction, Pending, Result, State
 from emu.ordering.code.x86_64.arithmetic import CONDITIONS, FLAGS, compute, signed
-from emu.ordering.code.x86_64.operands import Immediate, Memory, Operand, Register, operand
+from emu.ordering.code.x86_64.operands import Immediate, Memory, Operand, Register, operand, register
 from emu.ordering.columns import SERIALISE
 from emu.ordering.local_arm64 import Deps
 from emu.ordering.tree import Event
+
+ATOMIC_LINE = 64
+"""Bytes: accesses inside one cache line are atomic (Intel SDM vol. 3A, 9.1.1)."""
 
 _SIZE = {"b": 1, "w": 2, "l": 4, "q": 8}
 _NAME = re.compile(
     r"(mov|xchg|add|sub|and|or|xor|inc|dec|neg|not|cmp|test|cmpxchg|xadd|shl|shr|sal|sar|lea)([bwlq])?$"
 )
+_LOCKABLE = re.compile(r"(add|sub|and|or|xor|inc|dec|neg|not|xchg|cmpxchg|xadd)$")
+"""May have a LOCK prefix, if they write memory. Source: Intel SDM vol. 2A, LOCK."""
 _EXTEND = re.compile(r"mov([sz])([bwl])([wlq])$")
 
 
@@ -55,7 +59,7 @@ def _address(state: State, where: Memory) -> int:
 
 
 def _load(
-    state: State, address: int, size: int, then: Callable[[State, int], Result], locked: bool = False
+    state: State, address: int, size: int, then: Callable[[State, int], Result], *, locked: bool = False
 ) -> Pending:
     def got(new: State, value: int, deps: Deps) -> Result:
         del deps
@@ -85,7 +89,7 @@ def _sized(one: Operand, size: int) -> Operand:
     return one._replace(size=size) if isinstance(one, Register) and not one.high and one.size != size else one
 
 
-def _update(name: str, suffix: str | None, operands: list[Operand], locked: bool) -> Instruction:
+def _update(name: str, suffix: str | None, operands: list[Operand], *, locked: bool) -> Instruction:
     """Compile an instruction that changes its last operand by its first."""
     size = _width(suffix, operands)
     operands = [_sized(one, size) for one in operands]
@@ -135,12 +139,12 @@ def _update(name: str, suffix: str | None, operands: list[Operand], locked: bool
             if writes:
                 _store_back(new, address, result, size, locked)
 
-        return _load(state, address, size, changed, locked)
+        return _load(state, address, size, changed, locked=locked)
 
     return run
 
 
-def _exchange(name: str, suffix: str | None, operands: list[Operand], locked: bool) -> Instruction:
+def _exchange(name: str, suffix: str | None, operands: list[Operand], *, locked: bool) -> Instruction:
     """Compile XCHG (always locked, if in memory) and XADD."""
     size = _width(suffix, operands)
     first, second = (_sized(one, size) for one in operands)
@@ -171,12 +175,12 @@ def _exchange(name: str, suffix: str | None, operands: list[Operand], locked: bo
             _store_back(new, address, result, size, locked)
             _assign(new, register, old)
 
-        return _load(state, address, size, loaded, locked)
+        return _load(state, address, size, loaded, locked=locked)
 
     return run
 
 
-def _compare_exchange(suffix: str | None, operands: list[Operand], locked: bool) -> Instruction:
+def _compare_exchange(suffix: str | None, operands: list[Operand], *, locked: bool) -> Instruction:
     """Compile CMPXCHG with the operand in memory on either side: litmus tests put it first, AT&T last."""
     size = _width(suffix, operands)
     first, second = (_sized(one, size) for one in operands)
@@ -198,12 +202,12 @@ def _compare_exchange(suffix: str | None, operands: list[Operand], locked: bool)
             else:
                 _assign(new, accumulator, old)
 
-        return _load(state, address, size, loaded, locked)
+        return _load(state, address, size, loaded, locked=locked)
 
     return run
 
 
-def _extend(sign: bool, small: int, large: int, operands: list[Operand]) -> Instruction:
+def _extend(small: int, large: int, operands: list[Operand], *, sign: bool) -> Instruction:
     source, target = operands
     if not isinstance(target, Register):
         raise CodeError("movz and movs write a register")
@@ -271,15 +275,26 @@ def _interrupt_return(state: State) -> None:
     state.index = to
 
 
+_OTHERS = {"eflags": FLAGS, "rflags": FLAGS, FLAGS: FLAGS, "rip": "rip"}
+"""Registers that are not general ones, and what states call them."""
 _PLAIN: dict[str, Instruction] = {
-    "mfence": _mfence, "lfence": _nothing, "sfence": _nothing, "nop": _nothing, "endbr64": _nothing,
-    "pause": _nothing, "ret": _stop, "retq": _stop, "cpuid": _serialise, "serialize": _serialise,
-    "int3": _trap, "iretq": _interrupt_return, "hlt": _stop,
+    "mfence": _mfence, "lfence": _nothing, "sfence": _nothing, "nop": _nothing, "nopw": _nothing,
+    "nopl": _nothing, "endbr64": _nothing, "pause": _nothing, "ret": _stop, "retq": _stop,
+    "cpuid": _serialise, "serialize": _serialise, "int3": _trap, "iretq": _interrupt_return, "hlt": _stop,
 }  # fmt: skip
+_NO_EFFECT = re.compile(r"(clflush(opt)?|clwb|prefetch(w|nta|t[012]))$")
+"""Hints and cache operations that order nothing here, see docs/ordering.md."""
+_UNMODELLED = ("movnt", "v", "p", "xbegin", "cmpxchg16b", "cmpxchg8b")
+"""Beginnings of names that are known and not modelled."""
 
 
 def compile_instruction(
-    text: str, index: int, labels: Mapping[str, int], symbol: Callable[[str], int]
+    text: str,
+    index: int,
+    labels: Mapping[str, int],
+    *,
+    symbol: Callable[[str], int],
+    variants: frozenset[str] = frozenset(),
 ) -> Instruction:
     """Return what an instruction does.
 
@@ -288,60 +303,108 @@ def compile_instruction(
         index: where it stands.
         labels: of its column, to indices.
         symbol: gives the address of a symbol.
+        variants: of the test; x86-64 has none.
+
+    Raises:
+        CodeError: it is not known, or its operands are wrong.
+        UnsupportedError: it is known and not modelled.
     """
+    del variants
     name, _, rest = text.strip().partition(" ")
-    name = name.lower()
-    locked = name == "lock"
+    locked = name.lower() == "lock"
     if locked:
         name, _, rest = rest.strip().partition(" ")
-        name = name.lower()
-    if name in _PLAIN and not rest.strip():
-        return _PLAIN[name]
-    if name.startswith(("nop", "clflush", "prefetch", "ret")):
-        return _stop if name.startswith("ret") else _nothing
-    if name.startswith("j"):
-        return _jump(name, rest, index, labels)
+    name = name.lower()
+    written = re.split(r",(?![^(]*\))", rest) if rest.strip() else []
+    plain = None if locked else _without_accesses(name, written, index, labels)
+    if plain is not None:
+        return plain
     extension = _EXTEND.match(name)
     match = _NAME.match(name)
     if match is None and extension is None:
-        if name.startswith(("movnti", "v", "p", "xbegin", "cmpxchg16b", "cmpxchg8b")):
+        if name.startswith(_UNMODELLED):
             raise UnsupportedError(f"{name} is not modelled")
-        raise CodeError(f"instruction {text!r} is not known")
-    operands = [operand(part, symbol) for part in re.split(r",(?![^(]*\))", rest)]
+        raise CodeError(f"instruction {text!r} is not known; docs/ordering.md lists those that are")
+    operands = [operand(part, symbol) for part in written]
+    base, suffix = match.groups() if match is not None else (name, None)
+    writable = operands if base in ("xchg", "xadd", "cmpxchg") else operands[-1:]
+    if locked and not (_LOCKABLE.match(base) and any(isinstance(one, Memory) for one in writable)):
+        raise CodeError(f"lock goes with instructions that read and write memory, not with {name!r}")
+    need_operands(name, written, 1 if base in ("inc", "dec", "neg", "not") else 2)
     if extension is not None:
-        _need(name, operands, 2)
-        return _extend(extension[1] == "s", _SIZE[extension[2]], _SIZE[extension[3]], operands)
-    assert match is not None, "refused above"
-    base, suffix = match.groups()
-    if base in ("inc", "dec", "neg", "not"):
-        _need(name, operands, 1)
-        return _update(base, suffix, operands, locked)
-    _need(name, operands, 2)
+        return _extend(_SIZE[extension[2]], _SIZE[extension[3]], operands, sign=extension[1] == "s")
     if base == "lea":
         return _load_address(suffix, operands)
     if base in ("xchg", "xadd"):
-        return _exchange(base, suffix, operands, locked)
+        return _exchange(base, suffix, operands, locked=locked)
     if base == "cmpxchg":
-        return _compare_exchange(suffix, operands, locked)
-    return _update(base, suffix, operands, locked)
+        return _compare_exchange(suffix, operands, locked=locked)
+    return _update(base, suffix, operands, locked=locked)
 
 
-def _need(name: str, operands: list[Operand], count: int) -> None:
-    if len(operands) != count:
-        raise CodeError(f"{name} needs {count} operands")
-
-
-def _jump(name: str, rest: str, index: int, labels: Mapping[str, int]) -> Instruction:
-    holds = None if name == "jmp" else CONDITIONS.get(name[1:])
-    if name != "jmp" and holds is None:
-        raise CodeError(f"instruction {name!r} is not known")
-    to = target_of(rest, index, labels)
+def _without_accesses(
+    name: str, operands: list[str], index: int, labels: Mapping[str, int]
+) -> Instruction | None:
+    """Return a jump, a barrier or one that does nothing here; None if the name is none of these."""
+    if name in _PLAIN:
+        need_operands(name, operands, 0, 1 if name.startswith(("nop", "ret")) else 0)
+        return _PLAIN[name]
+    if _NO_EFFECT.match(name):
+        return _nothing
+    holds = CONDITIONS.get(name[1:])
+    if name != "jmp" and (holds is None or name[0] != "j"):
+        return None
+    need_operands(name, operands, 1)
+    to = target_of(operands[0], index, labels)
 
     def run(state: State) -> None:
         if holds is None or holds(state.registers.get(FLAGS, 0)):
             state.jump(to)
 
     return run
+
+
+def undefined(variants: frozenset[str]) -> Instruction:
+    """Return what an undefined instruction does: the CPU stops.
+
+    Args:
+        variants: of the test; x86-64 has none.
+    """
+    del variants
+
+    def run(state: State) -> None:
+        state.faults = (*state.faults, (state.index - 1, "UndefinedInstruction"))
+        state.ended = True
+
+    return run
+
+
+def is_restricted(text: str) -> bool:
+    """Whether an instruction may not be modified while other CPUs execute it: x86-64 has no such rule."""
+    del text
+    return False
+
+
+def register_name(text: str) -> str:
+    """Return the whole register that a name stands for, as states have it.
+
+    >>> register_name("EAX"), register_name("eflags")
+    ('rax', 'flags')
+
+    Raises:
+        CodeError: the text is no register.
+    """
+    found = register(text)
+    name = _OTHERS.get(text.lower()) if found is None else found.name
+    if name is None:
+        raise CodeError(f"{text!r} is not a general register")
+    return name
+
+
+def label_taken(text: str) -> str | None:
+    """Return the label whose address an instruction puts into a register: none here does."""
+    del text
+    return None
 
 
 def normal(text: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
-from emu.ordering.code.arm64.operands import need_integer
 from emu.ordering.code.errors import CodeError
+from emu.ordering.code.parsing import need_integer
 
 _LEGACY = ("a", "b", "c", "d")
 _INDEX = ("si", "di", "bp", "sp")
@@ -36,7 +36,14 @@ class Immediate(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """An address."""
+    """An address operand: offset + base + indexed * scale.
+
+    Args:
+        offset: number, or the address of a symbol.
+        base: register; None: none, or ``rip``.
+        indexed: register; None: none.
+        scale: of the latter.
+    """
 
     offset: int
     base: Register | None
@@ -82,6 +89,9 @@ def operand(text: str, symbol: Callable[[str], int]) -> Operand:
     Args:
         text: of it.
         symbol: gives the address of a symbol.
+
+    Raises:
+        CodeError: it is none.
     """
     text = text.strip()
     if text.startswith("$"):
@@ -98,7 +108,7 @@ def operand(text: str, symbol: Callable[[str], int]) -> Operand:
             return Immediate(need_integer(text))
         if re.fullmatch(r"\[\s*[A-Za-z_]\w*\s*\]", text):
             return Memory(symbol(text[1:-1].strip()), None, None, 1)
-        raise CodeError(f"{text!r} is not an operand")
+        raise CodeError(f"{text!r} is not an operand; such as %eax, $1, (x) or 8(%rsi,%rdi,4)")
     parts = [part.strip() for part in match[2].split(",")]
     offset = 0
     if match[1]:
