@@ -118,6 +118,9 @@ class Forest:
         budget: most nodes.
         unwritten: initial value of all other locations.
         lazily: a read returns only the values that `give` is called with.
+
+    Raises:
+        TreeBudgetError: it takes more nodes.
     """
 
     def __init__(
