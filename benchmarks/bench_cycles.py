@@ -1,14 +1,11 @@
-"""How close the cycle model comes to the host's CPU, next to llvm-mca: every kernel, both halves.
+"""How close does the cycle model come to the host's CPU, next to llvm-mca?
 
-    python benchmarks/bench_cycles.py [--half dev|unseen] [--samples N]
-
-Prints one line per kernel and, per half and for dispatch kernels, the mean absolute percentage error
-(MAPE), the median error and the share within 15 %. Needs a host that has a CPU model.
+Every kernel, both halves, and per half and for dispatch kernels the mean absolute percentage error (MAPE).
+docs/cycle-model.md says what the halves are. Needs a host that has a CPU model, and quiet.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
 import shutil
 import statistics
@@ -16,13 +13,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent))  # run as a script
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.cycles import dev, unseen
 from benchmarks.cycles.frame import Kernel, source
+from benchmarks.harness import Result, Table, main
 from emu.errors import EmuError
 from emu.lab.cycles.host import cpu_name, host_model, measure
 from emu.lab.cycles.piece import read_piece
@@ -82,61 +80,79 @@ def row(name: str, kernel: Kernel, model: str, mca_model: str | None) -> Row:
     return Row(name, kernel.group, measured.cycles, measured.low, measured.high, whole.cycles, static)
 
 
-def summary(title: str, rows: Sequence[Row]) -> str:
-    """Return the errors of some rows in one line each for the model and llvm-mca."""
-    lines = []
+def errors(title: str, rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """Return the errors of some rows, one row of a table each for the model and llvm-mca."""
+    found = []
     for who, values in (
         ("klpemu", [(r.model, r.hardware) for r in rows]),
         ("llvm-mca", [(r.mca, r.hardware) for r in rows if r.mca]),
     ):
-        errors = sorted(abs(found / real - 1) * 100 for found, real in values)
-        if errors:
-            within = sum(error <= 15 for error in errors)
-            lines.append(
-                f"{title:<18} {who:<9} MAPE {statistics.fmean(errors):6.1f} %  "
-                f"median {statistics.median(errors):6.1f} %  "
-                f"within 15 %: {within}/{len(errors)}  largest {errors[-1]:.1f} %"
+        off = sorted(abs(predicted / real - 1) * 100 for predicted, real in values)
+        if off:
+            within = sum(error <= 15 for error in off)
+            found.append(
+                (
+                    f"{title} ({len(off)}), {who}",
+                    *(f"{value:.1f} %" for value in (statistics.fmean(off), statistics.median(off))),
+                    *(f"{within}/{len(off)}", f"{off[-1]:.1f} %"),
+                )
             )
-    return "\n".join(lines)
+    return found
 
 
-def main() -> int:
-    """Measure, predict, print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--half", choices=sorted(HALVES), action="append")
-    parser.add_argument("--only", default="", help="kernels whose names contain this")
-    arguments = parser.parse_args()
+def measure_all(quick: bool) -> Result:
+    """Measure and predict every kernel of both halves."""
     model = host_model()
     if model is None:
         print(f"no CPU model describes this host: {cpu_name()}", file=sys.stderr)
-        return 4
+        raise SystemExit(4)
     mca_model = mca_cpu()
-    print(f"host {cpu_name()}, model {model}, llvm-mca -mcpu={mca_model}")
-    print(
-        f"{'kernel':<26} {'group':<9} {'hw':>8} {'from':>8} {'to':>8} {'klpemu':>8} {'error':>7} {'mca':>8}"
-    )
-    for half in arguments.half or sorted(HALVES):
-        rows = []
-        for name, kernel in HALVES[half].items():
-            if arguments.only not in name:
-                continue
+    notes = [
+        f"model {model}; llvm-mca -mcpu={mca_model}" if mca_model else f"model {model}; no llvm-mca here"
+    ]
+    found: dict[str, list[Row]] = {}
+    for half, kernels in HALVES.items():
+        found[half] = []
+        for name, kernel in list(kernels.items())[: 3 if quick else None]:
             try:
-                found = row(name, kernel, model, mca_model)
+                found[half].append(row(name, kernel, model, mca_model))
             except EmuError as error:
-                print(f"{name:<26} left out: {error}")
-                continue
-            rows.append(found)
-            print(
-                f"{name:<26} {found.group:<9} {found.hardware:8.2f} {found.low:8.2f} {found.high:8.2f} "
-                f"{found.model:8.2f} {100 * (found.model / found.hardware - 1):+6.1f}% {found.mca:8.2f}",
-                flush=True,
-            )
-        print(summary(half, rows))
-        print(summary(f"{half}, dispatch", [r for r in rows if r.group == "dispatch"]))
-    return 0
+                notes.append(f"{name} left out: {error}")
+    rows = [
+        line
+        for half, measured in found.items()
+        for title, chosen in (
+            (half, measured),
+            (f"{half}, dispatch only", [r for r in measured if r.group == "dispatch"]),
+        )
+        for line in errors(title, chosen)
+    ]
+    tables = (
+        Table(
+            title="Errors of predicted cycles",
+            columns=("kernels", "MAPE", "median", "within 15 %", "largest"),
+            rows=tuple(rows),
+        ),
+        Table(
+            title="Cycles per iteration of kernels that are off by more than 15 %",
+            columns=("kernel", "this CPU", "klpemu", "off by", "llvm-mca"),
+            rows=tuple(
+                (
+                    f"{half}, {r.name}",
+                    f"{r.hardware:,.2f} ({r.low:,.2f} .. {r.high:,.2f})",
+                    f"{r.model:,.2f}",
+                    f"{100 * (r.model / r.hardware - 1):+.1f} %",
+                    f"{r.mca:,.2f}" if r.mca else "",
+                )
+                for half, measured in found.items()
+                for r in measured
+                if abs(r.model / r.hardware - 1) > 0.15
+            ),
+        ),
+    )
+    data = {half: [asdict(r) for r in measured] for half, measured in found.items()}
+    return Result(tables=tables, data=data, notes=tuple(notes))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(__doc__, measure_all)

@@ -5,7 +5,8 @@ code still fits. Our functions share constants across files, so they are cached 
 folder named after a digest of all those files: changed sources never meet old code.
 
 Code is compiled without reference counts (Numba's ``_nrt``): it allocates nothing, and counting
-references to views of memory is dozens of calls per simulated instruction.
+references to views of memory is dozens of calls per simulated instruction. A division by zero gives zero:
+nothing looks for errors behind a call.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_UNCOUNTED: dict[str, Any] = {"_nrt": False}
+_UNCOUNTED: dict[str, Any] = {"_nrt": False, "error_model": "numpy"}
 _SOURCES = (
     "compiled.py", "machine/*.py", "ordering/*.py", "struct_layout.py", "structs.py", "timing/*.py",
     "trace/schema.py",
@@ -93,11 +94,19 @@ def jit_once(signature: str) -> Callable[[F], F]:
 
 
 def inline_jit(function: F) -> F:
-    """Compile ``function`` into each of its callers."""
+    """Compile ``function`` into each of its callers, as if written there; it may return a view."""
     from numba import njit
 
     with _caching() as keep:
         return cast("F", njit(cache=keep, inline="always", **_UNCOUNTED)(function))
+
+
+def merged_jit(function: F) -> F:
+    """Compile ``function`` into each of its callers, when their code is made: quicker for what is long."""
+    from numba import njit
+
+    with _caching() as keep:
+        return cast("F", njit(cache=keep, forceinline=True, **_UNCOUNTED)(function))
 
 
 def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -106,7 +115,7 @@ def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def decorate(function: Callable[..., Any]) -> Any:
         with _caching() as keep:
-            return cfunc(signature, cache=keep, **_UNCOUNTED)(function)
+            return cfunc(signature, cache=keep, forceinline=True, **_UNCOUNTED)(function)
 
     return decorate
 

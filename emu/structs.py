@@ -12,8 +12,10 @@ from emu.struct_layout import Member, Struct, words
 __all__ = [
     "CALL_ENTRY",
     "CONSTANTS",
+    "FTRACE_FUNC_ENTRY",
     "FTRACE_HASH",
     "FTRACE_OPS",
+    "FTRACE_OPS_HASH",
     "GUEST_STRUCTS",
     "KLP_FUNC",
     "KLP_OBJECT",
@@ -210,33 +212,62 @@ KLP_SHADOW = Struct(
 
 FTRACE_OPS = Struct(
     "ftrace_ops",
-    size=0x48,
+    size=0x50,
     prefix="FTRACE_OPS",
     members={
         "func": Member(0x00, "<u8", "the handler"),
         "next": Member(0x08, "<u8", "ftrace_ops_list; ftrace_list_end ends it"),
         "flags": Member(0x10, "<u8", "FTRACE_OPS_FL_*"),
         "private": Member(0x18, "<u8", "the handler's own: of the function tracer, a trace_array"),
-        "filter_hash": Member(0x20, "<u8", "address of an FTRACE_HASH; 0 = empty"),
-        "trampoline": Member(0x28, "<u8", "private copy of the caller; 0 = none"),
-        "trampoline_size": Member(0x30, "<u8", "bytes"),
-        "hits": Member(0x38, "<u8", "counted by the shipped counting handler"),
+        "local_hash.notrace_hash": Member(
+            0x20, "<u8", "address of an FTRACE_HASH; 0 = empty; nobody sets one"
+        ),
+        "local_hash.filter_hash": Member(0x28, "<u8", "address of an FTRACE_HASH; 0 = empty"),
+        "func_hash": Member(0x30, "<u8", "address of an FTRACE_OPS_HASH, its own local_hash"),
+        "trampoline": Member(0x38, "<u8", "private copy of the caller; 0 = none"),
+        "trampoline_size": Member(0x40, "<u8", "bytes"),
+        "hits": Member(0x48, "<u8", "counted by the shipped counting handler"),
+    },
+)
+
+FTRACE_OPS_HASH = Struct(
+    "ftrace_ops_hash",  # without its mutex
+    size=0x10,
+    prefix="FTRACE_OPS_HASH",
+    members={
+        "notrace_hash": Member(0x00, "<u8", "sites not wanted"),
+        "filter_hash": Member(0x08, "<u8", "sites wanted"),
     },
 )
 
 FTRACE_HASH = Struct(
-    "ftrace_hash",
-    size=0x108,
+    "ftrace_hash",  # its buckets follow, then its entries: one allocation
+    size=0x30,
     prefix="FTRACE_HASH",
     members={
-        "count": Member(0x00, "<u8", "number of sites"),
-        "ips": Member(0x08, "<u8", "their addresses, in no order", 32),
+        "size_bits": Member(0x00, "<u8", "log2 of the number of buckets"),
+        "buckets": Member(0x08, "<u8", "address of the array of hlist_head: first entry or 0"),
+        "count": Member(0x10, "<u8", "number of entries"),
+        "flags": Member(0x18, "<u8", "FTRACE_HASH_FL_*: none here"),
+        "rcu": Member(0x20, "<u8", "unused: Rcu keeps what waits for a grace period", 2),
+    },
+)
+
+FTRACE_FUNC_ENTRY = Struct(
+    "ftrace_func_entry",
+    size=0x20,
+    prefix="FTRACE_FUNC_ENTRY",
+    members={
+        "hlist.next": Member(0x00, "<u8", "next in its bucket; 0 ends it"),
+        "hlist.pprev": Member(0x08, "<u8", "address of the pointer to this one"),
+        "ip": Member(0x10, "<u8", "the site; 0 = struck out, its module has gone"),
+        "direct": Member(0x18, "<u8", "of direct calls: unused"),
     },
 )
 
 KLP_OPS = Struct(
     "klp_ops",
-    size=0x68,
+    size=0x20 + FTRACE_OPS.size,
     prefix="KLP_OPS",
     members={
         "node.next": Member(0x00, "<u8", "global klp_ops list"),
@@ -304,6 +335,7 @@ CONSTANTS: dict[str, int] = {
     "TIF_PATCH_PENDING": 13,
     # preempt_count units. Source: include/linux/preempt.h
     "PREEMPT_OFFSET": 0x1,
+    "SOFTIRQ_OFFSET": 0x100,
     "HARDIRQ_OFFSET": 0x10000,
     "NMI_OFFSET": 0x100000,
     # task_struct.state (ours: a miniature needs six)
@@ -327,6 +359,10 @@ CONSTANTS: dict[str, int] = {
     "TRACE_IRQ_BIT": 1,
     "TRACE_NORMAL_BIT": 3,
     "TRACE_TRANSITION_BIT": 4,
+    # ftrace_ops.flags that guest code looks at, bit numbers. Source: include/linux/ftrace.h (6.1)
+    "FTRACE_OPS_SAVE_REGS_BIT": 2,
+    "FTRACE_OPS_STUB_BIT": 5,
+    "FTRACE_OPS_RCU_BIT": 14,
     # kprobe.flags. Source: include/linux/kprobes.h
     "KPROBE_FLAG_GONE": 0x1,
     "KPROBE_FLAG_DISABLED": 0x2,
@@ -336,7 +372,7 @@ CONSTANTS: dict[str, int] = {
 
 GUEST_STRUCTS = (
     PERCPU, TASK, CALL_ENTRY, LIST_HEAD, KLP_FUNC, KLP_OBJECT, KLP_PATCH, KLP_STATE, KLP_SHADOW,
-    FTRACE_OPS, FTRACE_HASH, KLP_OPS, KPROBE, TRACE_ARRAY, TRACE_ENTRY,
+    FTRACE_OPS, FTRACE_OPS_HASH, FTRACE_HASH, FTRACE_FUNC_ENTRY, KLP_OPS, KPROBE, TRACE_ARRAY, TRACE_ENTRY,
 )  # fmt: skip
 """Layouts every port shares; pt_regs and ftrace_regs live in ``emu.arch.<port>``."""
 

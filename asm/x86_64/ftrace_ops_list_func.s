@@ -9,19 +9,22 @@
  * ordering  ops and hashes are published by one pointer store each, and x86 keeps the loads
  *           behind it in order; they go away after a grace period, which preempt_count holds
  *           off. Pairs with ftrace_add_ops / synchronize in unregister_ftrace_function
- * linux     kernel/trace/ftrace.c __ftrace_ops_list_func; an empty filter means none here,
- *           there it means all
+ * linux     kernel/trace/ftrace.c __ftrace_ops_list_func, and what is in line there:
+ *           trace_test_and_set_recursion with its LIST bits. A tick that came while preemption was
+ *           off does not switch tasks at the end, as preempt_enable_notrace does, but at the next
+ *           interrupt: ticks are so close here that most switches would be inside traced functions,
+ *           and no transition would end
  *
- * The recursion bits are those of the handler (contexts NMI, IRQ, NORMAL, then TRANSITION
+ * The recursion bits are those of the handler (contexts NMI, IRQ, SOFTIRQ, NORMAL, then TRANSITION
  * once), 8 higher: a range of their own, as TRACE_LIST_* and TRACE_FTRACE_* have.
  */
-	.set	LIST_NMI, 0x100 << TRACE_NMI_BIT
-	.set	LIST_IRQ, 0x100 << TRACE_IRQ_BIT
-	.set	LIST_NORMAL, 0x100 << TRACE_NORMAL_BIT
+	.set	LIST_SHIFT, 0x8
 	.set	LIST_TRANSITION, 0x100 << TRACE_TRANSITION_BIT
-	.set	HARDIRQ_MASK, HARDIRQ_OFFSET * 0xf
 	.set	NMI_MASK, NMI_OFFSET * 0xf
-	.set	IP_SIZE, 0x8
+	.set	HARDIRQ_NMI_MASK, NMI_OFFSET * 0xf + HARDIRQ_OFFSET * 0xf
+	.set	ANY_MASK, NMI_OFFSET * 0xf + HARDIRQ_OFFSET * 0xf + SOFTIRQ_OFFSET
+	.set	FLAG_STUB, 0x1 << FTRACE_OPS_STUB_BIT
+	.set	FLAG_RCU, 0x1 << FTRACE_OPS_RCU_BIT
 	.global	ftrace_ops_list_func
 ftrace_ops_list_func:
 	push	rbp
@@ -38,14 +41,21 @@ ftrace_ops_list_func:
 	rdgsbase	r8
 	mov	r9, [r8 + PCPU_CURRENT_TASK]
 	mov	rax, [r8 + PCPU_PREEMPT_COUNT]
-	mov	r14d, LIST_NMI
+	mov	ecx, TRACE_NORMAL_BIT + LIST_SHIFT	# less one for each level of interrupt_context_level
+	xor	edx, edx
 	test	eax, NMI_MASK
-	jnz	.Lcontext
-	mov	r14d, LIST_IRQ
-	test	eax, HARDIRQ_MASK
-	jnz	.Lcontext
-	mov	r14d, LIST_NORMAL
-.Lcontext:
+	setne	dl
+	sub	ecx, edx
+	xor	edx, edx
+	test	eax, HARDIRQ_NMI_MASK
+	setne	dl
+	sub	ecx, edx
+	xor	edx, edx
+	test	eax, ANY_MASK
+	setne	dl
+	sub	ecx, edx
+	mov	r14d, 0x1
+	shl	r14d, cl
 	mov	rax, [r9 + TASK_TRACE_RECURSION]
 	test	rax, r14
 	jz	.Ltake
@@ -59,31 +69,38 @@ ftrace_ops_list_func:
 	mov	eax, ftrace_ops_list
 	mov	r15, [rax]
 .Lop:
-	mov	eax, ftrace_list_end
-	cmp	r15, rax
-	je	.Lunlock
-	mov	rax, [r15 + FTRACE_OPS_FILTER_HASH]
-	test	rax, rax
-	jz	.Lnext				# empty
-	mov	rcx, [rax + FTRACE_HASH_COUNT]
-	lea	rax, [rax + FTRACE_HASH_IPS]
-.Lip:
-	test	rcx, rcx
+	mov	rax, [r15 + FTRACE_OPS_FLAGS]
+	test	eax, FLAG_STUB
+	jnz	.Lnext				# the end of an empty list
+	test	eax, FLAG_RCU
+	jz	.Ltest
+	call	rcu_is_watching
+	test	eax, eax
 	jz	.Lnext
-	cmp	[rax], rbx
-	je	.Lwanted
-	add	rax, IP_SIZE
-	dec	rcx
-	jmp	.Lip
-.Lwanted:
+.Ltest:
+	xor	edx, edx			# regs: none
+	cmp	qword ptr [r13 + PTREGS_CS], 0x0
+	cmovne	rdx, r13			# ftrace_get_regs: a frame with cs is a whole one
+	mov	rdi, r15
+	mov	rsi, rbx
+	call	ftrace_ops_test
+	test	eax, eax
+	jz	.Lnext
+	mov	rax, [r15 + FTRACE_OPS_FUNC]
+	test	rax, rax
+	jz	.Lno_func
 	mov	rdi, rbx
 	mov	rsi, r12
 	mov	rdx, r15
 	mov	rcx, r13
-	call	qword ptr [r15 + FTRACE_OPS_FUNC]
+	call	rax
 .Lnext:
 	mov	r15, [r15 + FTRACE_OPS_NEXT]	# after the call: the ops is there while we are
-	jmp	.Lop
+	test	r15, r15
+	jz	.Lunlock
+	mov	eax, ftrace_list_end
+	cmp	r15, rax
+	jne	.Lop
 .Lunlock:
 	rdgsbase	r8
 	mov	r9, [r8 + PCPU_CURRENT_TASK]
@@ -99,3 +116,8 @@ ftrace_ops_list_func:
 	pop	rbx
 	pop	rbp
 	ret
+.Lno_func:
+	.global	__warn_ftrace_ops_without_func
+__warn_ftrace_ops_without_func:
+	ud2
+	jmp	.Lunlock

@@ -36,7 +36,8 @@ class Probing:
 ON_EVERY_PORT = frozenset(
     {
         "vector_sync", "vector_timer", "vector_reschedule", "vector_breakpoint", "vector_syscall",
-        "ftrace_caller", "ftrace_regs_caller", "mcount_caller", "ftrace_ops_list_func", "ftrace_stub",
+        "ftrace_caller", "ftrace_regs_caller", "mcount_caller", "ftrace_ops_list_func", "ftrace_ops_test",
+        "ftrace_stub", "rcu_is_watching",
         "ftrace_test_recursion_trylock", "ftrace_test_recursion_unlock", "get_kprobe",
         "kprobe_ftrace_handler", "klpemu_step", "send_ipi", "finish_task_switch", "start_cpu",
     }

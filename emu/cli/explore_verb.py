@@ -40,6 +40,14 @@ if TYPE_CHECKING:
     "--seconds", type=click.FloatRange(0, min_open=True), help="Stop an exploration after about so long."
 )
 @click.option("--executions", type=click.IntRange(1), help="Stop an exploration after so many executions.")
+@click.option(
+    "--memory",
+    metavar="MIB",
+    type=click.IntRange(1),
+    default=4096,
+    show_default=True,
+    help="Stop an exploration once klpemu has so much memory in use.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(
     scenario: str,
@@ -49,6 +57,7 @@ def command(
     drop: str | None,
     seconds: float | None,
     executions: int | None,
+    memory: int,
     as_json: bool,
 ) -> int:
     """Explore SCENARIO (see 'klpemu list explorations'): what CPUs can see while another one patches.
@@ -61,10 +70,11 @@ def command(
     With --drop all, SCENARIO may also be livepatch, pokes or all, which mean several at once.
     """
     if drop == "all":
-        return _table(scenario, model, arch, cpus, seconds, as_json=as_json)
+        return _table(scenario, model, arch, cpus, seconds, memory, as_json=as_json)
     from emu.lab.explorer.catalogue import GROUPS, Shelf, model_for, named
     from emu.lab.explorer.mutations import check_steps
     from emu.lab.explorer.run import explore_scenario
+    from emu.ordering.memory_use import MemoryLimit
 
     if scenario in GROUPS:
         several = ", ".join(GROUPS[scenario])
@@ -83,6 +93,7 @@ def command(
             dropped=(*explored.dropped, *wanted),
             max_seconds=seconds,
             max_executions=executions,
+            memory=MemoryLimit(memory),
             progress=show,
         )
     print(
@@ -94,21 +105,30 @@ def command(
 
 
 def _table(
-    scenario: str, model: str, arch: str | None, cpus: int, seconds: float | None, *, as_json: bool
+    scenario: str,
+    model: str,
+    arch: str | None,
+    cpus: int,
+    seconds: float | None,
+    memory: int,
+    *,
+    as_json: bool,
 ) -> int:
     from emu.arch import PORTS
     from emu.lab.explorer.catalogue import GROUPS, Shelf, model_for, named
     from emu.lab.explorer.mutations import mutate
     from emu.lab.explorer.report import SCHEMA
+    from emu.ordering.memory_use import MemoryLimit
 
     subjects = [named(name) for name in GROUPS.get(scenario, (scenario,))]
     ports = [arch] if arch is not None else [port for port in sorted(PORTS) if port in subjects[0].ports]
     shelf = Shelf(cpus)
-    found = []
+    found: list[Mutation] = []
     for port in ports:
         chosen = model_for(port, model if model == "sc" or arch is not None else "auto")
         laboratories = [shelf.laboratory(subject, port) for subject in subjects]
-        found += list(mutate(laboratories, chosen, cpus=cpus, max_seconds=seconds, tell=_tell))
+        limit = MemoryLimit(memory)
+        found += mutate(laboratories, chosen, cpus=cpus, max_seconds=seconds, memory=limit, tell=_tell)
     complete = all(one.needed is not None for one in found)
     if as_json:
         document = {
@@ -160,7 +180,7 @@ def _schedule(violation: Violation) -> list[str]:
 def _text(scenario: str, report: Report) -> str:
     lines = [
         f"{scenario} on {report.arch} under {report.model}: CPU0 patches; "
-        f"{report.cpus} CPU{'s' if report.cpus > 1 else ''} each: {report.programs.split(' | ')[0]}"
+        + "; ".join(f"CPU{cpu}: {names}" for cpu, names in enumerate(report.programs.split(" | "), 1))
     ]
     if report.dropped:
         lines.append(f"left out: {', '.join(report.dropped)}")

@@ -5,6 +5,7 @@ from emu.ftrace.enabled_functions import enabled_functions
 from emu.ftrace.flags import OpsFlags, RecordFlags
 from emu.ftrace.function_filter import sites_called
 from emu.ftrace.function_tracer import FunctionTracer
+from emu.ftrace.hash_table import sites_in
 from emu.ftrace.kprobes import Kprobes
 from emu.ftrace.kprobes_files import KprobesFiles
 from emu.ftrace.ops import FtraceOps
@@ -26,6 +27,7 @@ __all__ = [
     "Tracefs",
     "enabled_functions",
     "sites_called",
+    "sites_in",
     "step_names",
     "trampoline_lines",
 ]

@@ -21,6 +21,7 @@ from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.modules import Modules
 from emu.kernel.rcu import Rcu
 from emu.kernel.warn import warn_on
+from emu.machine.operations import Barrier
 
 
 class Ftrace:
@@ -128,7 +129,8 @@ class Ftrace:
         failed = self.guest.fail("filter")
         if failed:
             return -failed
-        old = ops.view["filter_hash"]
+        ops.init()
+        old = ops.view["local_hash.filter_hash"]
         wanted = frozenset() if reset else self.hashes.ips(old)
         for site in map(self.sites.locate, ips):
             if not site:
@@ -149,7 +151,9 @@ class Ftrace:
         registered = bool(ops.flags & OpsFlags.ENABLED)
         if registered:
             self.records.remove_user(ops)
-        ops.view["filter_hash"] = new
+        # pairs with the address dependency of the look-up in ftrace_ops_test
+        self.guest.barrier(Barrier.WMB, "ftrace_hash publish")
+        ops.view["local_hash.filter_hash"] = new
         if registered:
             self.records.add_user(ops)
             if self.enabled:
@@ -195,6 +199,7 @@ class Ftrace:
         return self._code.disabled
 
     def _register(self, ops: FtraceOps) -> int:
+        ops.init()
         flags = ops.flags
         if flags & OpsFlags.DELETED:
             return -EINVAL

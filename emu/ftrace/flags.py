@@ -13,6 +13,7 @@ class OpsFlags(IntFlag):
     SAVE_REGS = 1 << 2
     RECURSION = 1 << 4
     STUB = 1 << 5
+    INITIALIZED = 1 << 6
     DELETED = 1 << 7
     ADDING = 1 << 8
     REMOVING = 1 << 9

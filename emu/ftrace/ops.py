@@ -24,6 +24,12 @@ class FtraceOps:
     def __init__(self, guest: Guest, address: int) -> None:
         self.address, self.view = address, View(guest, FTRACE_OPS, address)
 
+    def init(self) -> None:
+        """Let it use its own filter, once: ftrace_ops_init."""
+        if not self.flags & OpsFlags.INITIALIZED:
+            self.view["func_hash"] = self.view.at("local_hash.notrace_hash")
+            self.set_flags(OpsFlags.INITIALIZED)
+
     @property
     def flags(self) -> OpsFlags:
         """Its flags, loaded now."""
@@ -62,7 +68,8 @@ class OpsChain:
         self.end = kallsyms.address_of("ftrace_list_end")
 
     def init(self) -> None:
-        """Make it empty."""
+        """Make it empty, and its end one that is never called."""
+        FtraceOps(self._guest, self.end).view["flags"] = OpsFlags.STUB
         self._guest.store(self.head, self.end, what="ftrace_ops_list")
 
     def __iter__(self) -> Iterator[FtraceOps]:
@@ -101,4 +108,4 @@ class OpsChain:
 
     def filter_of(self, ops: FtraceOps) -> frozenset[int]:
         """Return the sites that ``ops`` wants."""
-        return self._hashes.ips(ops.view["filter_hash"])
+        return self._hashes.ips(ops.view["local_hash.filter_hash"])

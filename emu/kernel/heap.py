@@ -2,7 +2,8 @@
 
 An access to freed memory faults at once on whichever CPU makes it, so a use after
 free is seen at its first instruction, in either mode and at no cost while nothing
-is freed.
+is freed. With a CPU model objects are coloured: each is another number of cache lines before its page's end,
+or all would share a few sets of the caches (docs/adr/0005).
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from emu.units import PAGE_SIZE, page_up
 
 POISON_FREE = 0x6B
 """Byte that freed memory is filled with. Source: include/linux/poison.h."""
+
+LINE = 64
+"""Bytes between one colour and the next: a cache line. Source: every CPU model's TRM or manual."""
 
 QUARANTINE = 256
 """Freed objects that stay fenced off before their pages are used again."""
@@ -42,12 +46,14 @@ class Heap:
     def __init__(self, engine: Engine, area: Area = HEAP) -> None:
         self._engine, self._area = engine, area
         self._next = area.base
+        self._coloured = engine.clocks is not None
+        self._allocations = 0
         self._reusable: dict[int, list[int]] = {}
         self._quarantine: deque[int] = deque()
         self._objects: dict[int, Allocation] = {}
 
     def allocate(self, size: int, what: str) -> int:
-        """Return the address of ``size`` zeroed bytes that end (16-aligned) at a page's end, or 0."""
+        """Return the address of ``size`` zeroed bytes, or 0; without a CPU model they end at a page's end."""
         whole = page_up(size)
         pages = self._reusable.get(whole)
         if pages:
@@ -57,11 +63,18 @@ class Heap:
             base, self._next = self._next, self._next + whole
         else:
             return 0
-        address = base + whole - -(-size // 16) * 16
+        address = base + self._offset(whole - -(-size // 16) * 16)
         self._engine.order.before_reuse(0, base, whole)
         self._engine.memory.write(base, bytes(whole))
         self._objects[base] = Allocation(address=address, size=size, what=what)
         return address
+
+    def _offset(self, room: int) -> int:
+        """Return where on its pages an object is that leaves ``room`` bytes (16-aligned) of them."""
+        if not self._coloured:
+            return room
+        self._allocations += 1
+        return room - LINE * (self._allocations % (room // LINE + 1))
 
     def free(self, address: int) -> Allocation:
         """Poison an object and fence its pages off; returns what it was.

@@ -212,8 +212,9 @@ class Kernel:
             if name in symbols:
                 tables.set_probe(symbols[name].address, ProbeKind.FLAG, CallFlag.HOOKED)
                 self.classify_trampoline(symbols[name].address, symbols[name].size, symbols[name].address)
-        walk = symbols["ftrace_ops_list_func"]
-        tables.set_region(walk.address, walk.address + walk.size, s.PART_WALK)
+        for name in ("ftrace_ops_list_func", "ftrace_ops_test", "rcu_is_watching"):
+            walk = symbols[name]
+            tables.set_region(walk.address, walk.address + walk.size, s.PART_WALK)
         self.engine.set_vectors(
             sync=self.image.address("vector_sync"),
             timer=self.image.address("vector_timer"),

@@ -10,9 +10,9 @@ from emu.ftrace import step_names
 
 OTHER_STEPS = (
     "rcu_assign_pointer", "smp_wmb klp_init_transition", "smp_wmb __klp_enable_patch",
-    "smp_wmb __klp_disable_patch", "ftrace_ops_list publish", "function_trace_op", "ftrace_sync_ipi",
-    "synchronize_rcu_tasks_rude", "synchronize_rcu_tasks", "klp_synchronize_transition after unpatching",
-    "wake_up_if_idle",
+    "smp_wmb __klp_disable_patch", "ftrace_ops_list publish", "ftrace_hash publish", "function_trace_op",
+    "ftrace_sync_ipi", "synchronize_rcu_tasks_rude", "synchronize_rcu_tasks",
+    "klp_synchronize_transition after unpatching", "wake_up_if_idle",
 )  # fmt: skip
 """Steps that can be left out besides those of text pokes: barriers, grace periods, wake-ups."""
 

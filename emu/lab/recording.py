@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from emu.arch.tracing import Poke
 from emu.build.image import Image
+from emu.ftrace import sites_in
 from emu.kernel.kallsyms import Kallsyms
 from emu.kernel.kernel import Kernel
 from emu.kernel.modules import Module
@@ -18,7 +19,7 @@ from emu.lab.meta import starting_meta, task_entries
 from emu.lab.scenario import Scenario
 from emu.lab.symbols import SymbolBook
 from emu.machine import state as s
-from emu.structs import FTRACE_HASH, FTRACE_OPS
+from emu.structs import FTRACE_OPS
 from emu.trace.meta import Meta, PatchEntry
 from emu.trace.recorder import MemoryRecorder, Recorder
 from emu.trace.run import Run
@@ -111,8 +112,7 @@ class Recording:
     def _functions(self, ops: int) -> list[str]:
         """Return the functions that a ftrace_ops is for; none of the machine's operations is made for it."""
         memory = self._kernel.engine.memory
-        table = memory.view(FTRACE_HASH, memory.load(ops + FTRACE_OPS.offset("filter_hash")))[0]
-        sites = [int(site) for site in table["ips"][: int(table["count"])]]
+        sites = sites_in(memory.load(ops + FTRACE_OPS.offset("local_hash.filter_hash")), memory.load)
         places = [self._kallsyms.containing(site) for site in sites]
         return [place.symbol.name for place in places if place is not None]
 

@@ -17,14 +17,16 @@ from emu.timing import (
     CpuModel,
     RowTable,
     UncoveredInstructionError,
+    cpu_words,
     drain,
     new_cpu,
     new_shared,
     poke_text,
     send_ipi,
     step,
+    zeros,
 )
-from emu.timing.layout import T_CLOCK
+from emu.timing.layout import T_CLOCK, T_INSTRUCTIONS, T_L1D_MISSES, T_MISPREDICTS
 
 if TYPE_CHECKING:
     from emu.machine.engine import Engine
@@ -51,7 +53,10 @@ class CycleClocks:
         cpus, ctl = engine.cpus, engine.ctl
         self._rows = RowTable(model)
         self._shared = new_shared(model)
-        self._models = np.stack([new_cpu(model, cpu, cpus) for cpu in range(cpus)])
+        # one block, which the host may put on large pages
+        self._models = zeros(cpus * cpu_words(model)).reshape(cpus, -1)
+        for cpu in range(cpus):
+            self._models[cpu] = new_cpu(model, cpu, cpus)
         self._rows_at = np.zeros((cpus, TEXT_SIZE), np.int32)
         for block, own, rows in zip(engine.blocks, self._models, self._rows_at, strict=True):
             block[s.CPU_TIME], block[s.CPU_ROWS_AT] = own.ctypes.data, rows.ctypes.data
@@ -121,6 +126,15 @@ class CycleClocks:
         arrival = int(send_ipi(self._own(cpu)))
         self._set(cpu)
         return arrival
+
+    def counters(self, cpu: int) -> dict[str, int]:
+        """Return what a CPU has counted: ``instructions``, ``mispredictions``, ``misses`` of L1D."""
+        own = self._own(cpu)
+        return {
+            "instructions": int(own[T_INSTRUCTIONS]),
+            "mispredictions": int(own[T_MISPREDICTS]),
+            "misses": int(own[T_L1D_MISSES]),
+        }
 
     def _own(self, cpu: int) -> NDArray[np.int64]:
         return self._models[cpu]

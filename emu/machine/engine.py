@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import weakref
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from unicorn import arm64_const, unicorn_const, x86_const
-from unicorn.unicorn_py3.unicorn import Uc, UcContext, UcError, uclib
+from unicorn import unicorn_const
+from unicorn.unicorn_py3.unicorn import UcContext
 
 from emu.arch.port import Port
-from emu.build.memory_map import (
-    DATA_BASE,
-    KERNEL_STACK,
-    SLOT_SIZE,
-    STACKS_BASE,
-    TEXT_WINDOWS,
-    USER_STACK,
-    USER_TEXT,
-)  # fmt: skip
+from emu.build.memory_map import DATA_BASE, USER_TEXT
 from emu.machine import state as s
 from emu.machine.clocks import CycleClocks
 from emu.machine.fetch import FetchModel
 from emu.machine.frames import fill_call_row
-from emu.machine.hooks import on_block, on_fault, on_instruction, on_interrupt, on_page, on_syscall
 from emu.machine.loop import run_loop
 from emu.machine.memory import TEXT_SIZE, Memory, page_aligned
 from emu.machine.native import function_address
-from emu.machine.ordering import SHARED, MemoryOrdering, scrambled
-from emu.machine.ordering_hooks import ordering_hooks
-from emu.machine.registers import engine_cpu, new_cpu, register_number
+from emu.machine.ordering import MemoryOrdering, scrambled
+from emu.machine.registers import engine_cpu, register_number
 from emu.machine.state import Fetch, Ordering, Schedule, Stop
 from emu.machine.text import TextTables, windows
-from emu.machine.timed import on_access, on_timed_instruction
 from emu.machine.traps import interrupts_enabled
+from emu.machine.virtual_cpu import CpuMaker, fence_stacks
 from emu.timing import CpuModel
 from emu.trace.schema import CallFlag, calls_from_words, events_from_words
 from emu.units import PAGE_SIZE
@@ -46,33 +34,8 @@ FRAME_POOL = 1 << 16
 """Shadow frames: traced calls that can be open at a time over all tasks."""
 ROWS = 1 << 15
 """Rows of calls and of events that are buffered before they are handed on."""
-TCG_BUFFER = 16 << 20
-"""Bytes of virtual space for translated code, per CPU (Unicorn's default is 1 GiB)."""
 UNLIMITED = 1 << 61
 _MAX_WAITS = 1 << 13
-_X86_INS_SYSCALL = x86_const.UC_X86_INS_SYSCALL
-
-_ACCESS_FAULTS = (
-    unicorn_const.UC_HOOK_MEM_READ_UNMAPPED
-    | unicorn_const.UC_HOOK_MEM_WRITE_UNMAPPED
-    | unicorn_const.UC_HOOK_MEM_FETCH_UNMAPPED
-    | unicorn_const.UC_HOOK_MEM_READ_PROT
-    | unicorn_const.UC_HOOK_MEM_WRITE_PROT
-    | unicorn_const.UC_HOOK_MEM_FETCH_PROT
-)
-
-_EVERYWHERE = 1, 0
-"""Begin and end of a hook without bounds, as Unicorn has it."""
-
-_GDT = (0, 0x00AF9B000000FFFF, 0x00CF93000000FFFF)
-"""Null, 64-bit code, data. Source: Intel SDM vol. 3A, 3.4.5."""
-
-
-_SCR_EL3_RW = (1, 1, 3, 6, 0, 0x400)
-"""Lower exception levels are AArch64: without it each ERET counts as an illegal return and sets PSTATE.IL.
-
-(CRn, CRm, op0, op1, op2, value). Source: Arm ARM DDI 0487, D19.2, SCR_EL3.RW.
-"""
 
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
@@ -141,7 +104,18 @@ class Engine:
         self._fill_control(exact=exact, schedule=schedule, seed=seed, quantum=quantum, tick=tick)
         self._pages = np.ones((cpus, self.memory.data.size // PAGE_SIZE), np.uint8)
         self._text = [page_aligned(TEXT_SIZE) for _ in range(cpus)]
-        self._uc = [self._make_cpu(index, slots[index]) for index in range(cpus)]
+        for pages, own in zip(self._pages, slots, strict=True):
+            fence_stacks(pages, own)
+        maker = CpuMaker(
+            port=port, ctl=self.ctl, data=self.memory.data, ordering=ordering, timed=self._timed,
+            has_views=self._decodes_as_it_runs(),
+        )  # fmt: skip
+        self._uc = [
+            maker.make(index, block, text=text, pages=pages)
+            for index, (block, text, pages) in enumerate(
+                zip(self.blocks, self._text, self._pages, strict=True)
+            )
+        ]
         self.order = MemoryOrdering(self, ordering, seed)
         self.fetch = FetchModel(self, self._text, fetch)
         self.clocks = None if cpu_model is None else CycleClocks(self, cpu_model, self._text)
@@ -196,95 +170,6 @@ class Engine:
         ctl[s.CTL_INTERRUPTIBLE] = 1
         ctl[s.CTL_USER_BASE], ctl[s.CTL_USER_SIZE] = USER_TEXT.base, USER_TEXT.size
         ctl[s.CTL_WINDOWS : s.CTL_WINDOWS + 9] = np.array(windows()).ravel()
-
-    def _make_cpu(self, index: int, slots: list[int]) -> Uc:
-        uc = new_cpu(self.port)
-        uc.ctl_set_tcg_buffer_size(TCG_BUFFER)
-        uc.ctl_set_tlb_mode(unicorn_const.UC_TLB_VIRTUAL)
-        uc.ctl_exits_enabled(True)  # and there are none: nothing ends a run at an address
-        offset = 0
-        for window in TEXT_WINDOWS:
-            address = self._text[index].ctypes.data + offset
-            uc.mem_map_ptr(window.base, window.size, _READ | unicorn_const.UC_PROT_EXEC, address)
-            offset += window.size
-        data = self.memory.data
-        uc.mem_map_ptr(DATA_BASE, data.size, _READ | unicorn_const.UC_PROT_WRITE, data.ctypes.data)
-        self._fence_stacks(index, slots)
-        block = self.blocks[index]
-        block[s.CPU_CTL], block[s.CPU_INDEX] = self.ctl.ctypes.data, index
-        block[s.CPU_UC] = ctypes.cast(uc._uch, ctypes.c_void_p).value or 0
-        block[s.CPU_TOP] = block[s.CPU_EXPECTED] = -1
-        block[s.CPU_PAGES] = self._pages[index].ctypes.data
-        block[s.CPU_TEXT_HOST] = self._text[index].ctypes.data
-        block[s.CPU_NEXT_TICK] = self.ctl[s.CTL_TICK]
-        self._add_hooks(uc, block)
-        if self.ctl[s.CTL_PORT] == s.PORT_X86_64:
-            self._load_gdt(uc)
-        else:
-            uc.reg_write(arm64_const.UC_ARM64_REG_CP_REG, _SCR_EL3_RW)
-        return uc
-
-    def _fence_stacks(self, cpu: int, own: list[int]) -> None:
-        """Leave guard pages around the stacks of the CPU's own tasks."""
-        for slot in own:
-            first = (STACKS_BASE + slot * SLOT_SIZE - DATA_BASE) // PAGE_SIZE
-            pages = self._pages[cpu, first : first + SLOT_SIZE // PAGE_SIZE]
-            pages[:] = 0
-            for low, high in (KERNEL_STACK, USER_STACK):
-                pages[low // PAGE_SIZE : high // PAGE_SIZE] = 1
-
-    def _add_hooks(self, uc: Uc, block: NDArray[np.int64]) -> None:
-        user = ctypes.c_void_p(block.ctypes.data)
-        data_end = DATA_BASE + self.memory.data.size
-        hooks: list[tuple[int, Any, tuple[int, int], tuple[ctypes.c_int, ...]]] = [
-            (unicorn_const.UC_HOOK_INTR, on_interrupt, _EVERYWHERE, ()),
-            (unicorn_const.UC_HOOK_TLB_FILL, on_page, _EVERYWHERE, ()),
-            # not over data: where memory hooks apply, every store goes through a slow path
-            (_ACCESS_FAULTS, on_fault, (0, DATA_BASE - 1), ()),
-            (_ACCESS_FAULTS, on_fault, (data_end, (1 << 64) - 1), ()),
-        ]
-        if self._timed:
-            accesses = unicorn_const.UC_HOOK_MEM_READ | unicorn_const.UC_HOOK_MEM_WRITE
-            hooks += [
-                (unicorn_const.UC_HOOK_CODE, on_timed_instruction, _EVERYWHERE, ()),
-                (accesses, on_access, _EVERYWHERE, ()),
-            ]
-        elif self.ctl[s.CTL_EXACT]:
-            hooks.append((unicorn_const.UC_HOOK_CODE, on_instruction, _EVERYWHERE, ()))
-        else:
-            hooks.append((unicorn_const.UC_HOOK_BLOCK, on_block, _EVERYWHERE, ()))
-        if self._ordering is not Ordering.SC:
-            access = ordering_hooks(has_views=self._decodes_as_it_runs())
-            hooks.append((unicorn_const.UC_HOOK_MEM_WRITE, access.store, SHARED, ()))
-        if self._decodes_as_it_runs():
-            hooks += [
-                (unicorn_const.UC_HOOK_MEM_READ, access.load, SHARED, ()),
-                *(
-                    (unicorn_const.UC_HOOK_MEM_READ, access.literal, (text.base, text.end - 1), ())
-                    for text in TEXT_WINDOWS
-                ),
-            ]
-        if self.ctl[s.CTL_PORT] == s.PORT_X86_64:
-            hooks.append(
-                (unicorn_const.UC_HOOK_INSN, on_syscall, _EVERYWHERE, (ctypes.c_int(_X86_INS_SYSCALL),))
-            )
-        for kind, function, (begin, end), extra in hooks:
-            handle = ctypes.c_size_t()
-            error = uclib.uc_hook_add(
-                uc._uch, ctypes.byref(handle), kind, ctypes.c_void_p(function.address), user,
-                ctypes.c_uint64(begin), ctypes.c_uint64(end), *extra,
-            )  # fmt: skip
-            if error:
-                raise UcError(error)
-
-    def _load_gdt(self, uc: Uc) -> None:
-
-        table = DATA_BASE  # the first bytes of kernel data are the engine's
-        self.memory.data[: 8 * len(_GDT)].view(np.uint64)[:] = _GDT
-        uc.reg_write(x86_const.UC_X86_REG_GDTR, (0, table, 8 * len(_GDT) - 1, 0))
-        uc.reg_write(x86_const.UC_X86_REG_CS, 0x8)
-        for register in (x86_const.UC_X86_REG_SS, x86_const.UC_X86_REG_DS, x86_const.UC_X86_REG_ES):
-            uc.reg_write(register, 0x10)
 
     # --- running ------------------------------------------------------------------------------
 
@@ -484,9 +369,6 @@ class Engine:
         self._pages[:, (address - DATA_BASE) // PAGE_SIZE] = accessible
         for uc in self._uc:
             uc.ctl(unicorn_const.UC_CTL_TLB_FLUSH, unicorn_const.UC_CTL_IO_WRITE)
-
-
-_READ = unicorn_const.UC_PROT_READ
 
 
 def _unsigned(rows: NDArray[np.int64]) -> NDArray[np.uint64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import types
 
-from emu.compiled import callback, inline_jit, jit
+from emu.compiled import callback, inline_jit, merged_jit
 from emu.machine.access import text_offset, write_register
 from emu.machine.landing import land
 from emu.machine.native import Words, call1, halves, octets, to_address, words
@@ -33,6 +33,7 @@ from emu.machine.state import (
     CPU_SHADOW,
     CPU_STALE,
     CPU_STOP,
+    CPU_SYNCED,
     CPU_TURN_END,
     CPU_UC,
     CPU_VIEWS,
@@ -89,28 +90,37 @@ def on_block(uc, address, size, user):  # type: ignore[no-untyped-def]
     count_block(ctl, cpu, end)
     cpu[CPU_BLOCK_START] = address
     cpu[CPU_BLOCK_END] = address + size
+    due = False
     if cpu[CPU_STALE] > 0 and start != end:  # else no block ran before: the CPU was set to ``end``
         offset = text_offset(ctl, end)
         if offset >= 0 and octets(ctl[CTL_CLASS], ctl[CTL_TEXT_SIZE] + 1)[offset] & CLASS_SERIAL_BEFORE:
+            stale = cpu[CPU_STALE]
             synchronise_fetch(ctl, cpu)
-    if address != end:
+            due = cpu[CPU_STALE] != stale  # this block was translated from what was there before
+    landed = address != end
+    if landed:
         land(ctl, cpu, address)
-        if cpu[CPU_INSNS] >= cpu[CPU_TURN_END] or cpu[CPU_PENDING] != 0 or cpu[CPU_STOP] != 0:
-            cpu[CPU_BLOCK_END] = address
-            cpu[CPU_PAUSED] = 1
-            call1(ctl[CTL_EMU_STOP], cpu[CPU_UC])
+        due |= cpu[CPU_INSNS] >= cpu[CPU_TURN_END] or cpu[CPU_PENDING] != 0 or cpu[CPU_STOP] != 0
+    if due:
+        cpu[CPU_BLOCK_END] = address
+        cpu[CPU_LANDED] = landed
+        cpu[CPU_PAUSED] = 1
+        call1(ctl[CTL_EMU_STOP], cpu[CPU_UC])
 
 
-@jit
-def complete_instruction(ctl: Words, cpu: Words, reached: int) -> bool:
-    """Account for the instruction at CPU_PC, which has led to ``reached``; True if that is a landing."""
+@merged_jit
+def complete_instruction(ctl: Words, cpu: Words, offset: int, reached: int) -> bool:
+    """Account for the instruction at CPU_PC, which has led to ``reached``; True if that is a landing.
+
+    Args:
+        offset: of CPU_PC in a text array, -1 if it is not in text.
+    """
     pc = cpu[CPU_PC]
     if cpu[CPU_VIEWS]:
         order(ctl, cpu, _RETIRE, 0)
     cpu[CPU_PC] = reached
     cpu[CPU_INSNS] += 1
     ctl[CTL_INSNS_DONE] += 1
-    offset = text_offset(ctl, pc)
     length = 0
     if offset >= 0:
         length = octets(ctl[CTL_LENGTH], ctl[CTL_TEXT_SIZE])[offset]
@@ -144,10 +154,11 @@ def on_instruction(uc, address, size, user):  # type: ignore[no-untyped-def]
     cpu = words(to_address(user), CPU_WORDS)
     if cpu[CPU_FRESH]:
         cpu[CPU_FRESH] = 0
+        octets(cpu[CPU_SYNCED], 1)[0] = 1
         return
     ctl = words(cpu[CPU_CTL], CTL_WORDS)
     stale = cpu[CPU_STALE]
-    landed = complete_instruction(ctl, cpu, address)
+    landed = complete_instruction(ctl, cpu, text_offset(ctl, cpu[CPU_PC]), address)
     due = landed and (cpu[CPU_INSNS] >= cpu[CPU_TURN_END] or cpu[CPU_PENDING] != 0)
     if due or ctl[CTL_SCHEDULE] != _QUANTUM or cpu[CPU_STOP] != 0 or cpu[CPU_STALE] != stale:
         pause(ctl, cpu, address, landed)

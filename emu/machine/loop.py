@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emu.compiled import jit, jit_once
-from emu.machine.access import clock, random_word, read_register, tell_time
+from emu.machine.access import clock, random_word, read_register, tell_time, text_offset
 from emu.machine.hooks import complete_instruction, count_block
 from emu.machine.native import Words, call5, words
 from emu.machine.order_call import order
@@ -72,7 +72,7 @@ def run_instructions(ctl: Words, cpu: Words) -> bool:
     reached = read_register(ctl, cpu, ctl[CTL_REG_PC])
     if error == 0 and cpu[CPU_EXCEPTION] == 0:
         tell_time(ctl, cpu, TIME_INSTRUCTION, pc, reached)
-        return complete_instruction(ctl, cpu, reached)
+        return complete_instruction(ctl, cpu, text_offset(ctl, pc), reached)
     cpu[CPU_PC] = reached
     if cpu[CPU_VIEWS]:
         order(ctl, cpu, _ABANDON, 0)
@@ -87,7 +87,7 @@ def run_instructions(ctl: Words, cpu: Words) -> bool:
 
 @jit
 def run_turn(ctl: Words, cpu: Words) -> bool:
-    """Run at full speed up to a landing that ends the turn or needs the loop; True if it is one."""
+    """Run at full speed to the end of the turn, or until the loop is needed; True if that is at a landing."""
     cpu[CPU_PAUSED] = 0
     cpu[CPU_BLOCK_START] = cpu[CPU_PC]
     cpu[CPU_BLOCK_END] = cpu[CPU_PC]
@@ -98,7 +98,7 @@ def run_turn(ctl: Words, cpu: Words) -> bool:
         handle_trap(ctl, cpu, error)
         return False
     if cpu[CPU_PAUSED]:
-        return True
+        return cpu[CPU_LANDED] != 0
     count_block(ctl, cpu, cpu[CPU_PC])
     cpu[CPU_HALTED] = 1
     return False

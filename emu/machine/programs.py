@@ -27,6 +27,11 @@ _LIMIT = 100_000
 """Instructions of all threads after which a run is given up."""
 
 
+def code_address(port: Port, thread: int) -> int:
+    """Return where the code of a program's thread number ``thread``, from 0, stands."""
+    return KERNEL_TEXT.base + _SPACING * thread + _MARGIN * len(port.site.nop)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thread:
     """What one CPU runs.

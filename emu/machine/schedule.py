@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emu.compiled import inline_jit, jit
+from emu.compiled import inline_jit, jit, merged_jit
 from emu.machine.access import clock, random_word, tell_time, text_offset
 from emu.machine.native import Words, halves, words
 from emu.machine.state import (
@@ -12,9 +12,11 @@ from emu.machine.state import (
     CPU_HORIZON,
     CPU_INSNS,
     CPU_NEXT_TICK,
+    CPU_OFFSET,
     CPU_PC,
     CPU_PENDING,
     CPU_ROW,
+    CPU_ROW_FLAGS,
     CPU_ROWS_AT,
     CPU_TURN_END,
     CPU_WORDS,
@@ -33,10 +35,12 @@ from emu.machine.state import (
     CTL_TEXT_SIZE,
     CTL_TICK,
     CTL_TIME,
+    CTL_TIME_ROWS,
     IRQ_TIMER,
     TIME_WAIT,
     Schedule,
 )  # fmt: skip
+from emu.timing.layout import R_FLAGS, ROW_WORDS
 
 _QUANTUM, _RANDOM = int(Schedule.QUANTUM), int(Schedule.RANDOM)
 _LEAST = int(Schedule.LEAST_CLOCK)
@@ -110,14 +114,18 @@ def limit_lead(ctl: Words, cpu: Words) -> None:
     cpu[CPU_HORIZON] = horizon
 
 
-@inline_jit
+@merged_jit
 def look_up_row(ctl: Words, cpu: Words) -> bool:
     """Find the cycle model's row of the instruction at a CPU's PC; False if Python must decode it first."""
     offset = text_offset(ctl, cpu[CPU_PC])
+    cpu[CPU_OFFSET] = offset
     if offset < 0:
         return True
-    cpu[CPU_ROW] = halves(cpu[CPU_ROWS_AT], ctl[CTL_TEXT_SIZE])[offset]
-    return cpu[CPU_ROW] != 0
+    row = halves(cpu[CPU_ROWS_AT], ctl[CTL_TEXT_SIZE])[offset]
+    cpu[CPU_ROW] = row
+    if row > 0:  # which also brings it into the host's cache while the instruction runs
+        cpu[CPU_ROW_FLAGS] = halves(ctl[CTL_TIME_ROWS], 1)[(row - 1) * ROW_WORDS + R_FLAGS]
+    return row != 0
 
 
 @jit

@@ -143,6 +143,9 @@ CPU_STORED = 54  # address of its first write, -1 = none
 CPU_HORIZON = 55  # clock beyond which its turn ends (Schedule.LEAST_CLOCK, timed)
 CPU_UNCOVERED = 56  # instruction that it has executed without a row, 0 = none
 CPU_ARRIVALS = 57  # 3 words: clock at which a pending IRQ_SYNC, IRQ_TIMER, IRQ_RESCHEDULE has arrived
+CPU_SYNCED = 60  # host address of a byte: 1 = Unicorn need not search for the PC; see `program_counter`
+CPU_OFFSET = 61  # text offset of the instruction under way, -1 = not in text; as CPU_ROW
+CPU_ROW_FLAGS = 62  # flags of its row
 CPU_WORDS = 64
 
 LATE_STORE = 1000

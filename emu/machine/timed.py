@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from numba import types
 
-from emu.compiled import inline_jit, jit, late_callback
+from emu.compiled import inline_jit, jit, late_callback, merged_jit
 from emu.machine.access import clock, read_register, text_offset
 from emu.machine.hooks import BLOCK_HOOK, complete_instruction, pause
 from emu.machine.native import Words, halves, octets, to_address, words
@@ -22,12 +22,15 @@ from emu.machine.state import (
     CPU_HORIZON,
     CPU_INSNS,
     CPU_LOADED,
+    CPU_OFFSET,
     CPU_PC,
     CPU_PENDING,
     CPU_ROW,
+    CPU_ROW_FLAGS,
     CPU_STALE,
     CPU_STOP,
     CPU_STORED,
+    CPU_SYNCED,
     CPU_TEXT_HOST,
     CPU_TIME,
     CPU_TOP,
@@ -72,7 +75,7 @@ from emu.machine.state import (
     Stop,
 )  # fmt: skip
 from emu.timing import Detail, Event, Wait, enter_exception, send_ipi, step, switch_context, wait_until
-from emu.timing.layout import R_DETAIL, ROW_WORDS, T_CLOCK, V_DISPATCH, V_DISPATCH_WAIT
+from emu.timing.layout import F_DETAIL, R_DETAIL, ROW_WORDS, T_CLOCK, V_DISPATCH, V_DISPATCH_WAIT
 from emu.trace.schema import NOT_DISPATCHED, CallFlag
 
 _NOT_DISPATCHED = NOT_DISPATCHED
@@ -155,7 +158,7 @@ def quotient_bits(ctl: Words, cpu: Words, pc: int) -> int:
     return bits
 
 
-@jit
+@merged_jit
 def time_instruction(ctl: Words, cpu: Words, pc: int, reached: int) -> None:
     """Take an instruction that has completed through the pipeline; it is counted next."""
     row = cpu[CPU_ROW] - 1
@@ -164,10 +167,10 @@ def time_instruction(ctl: Words, cpu: Words, pc: int, reached: int) -> None:
         cpu[CPU_STOP] = _STOP_DECODE
         set_clock(cpu, clock(cpu), 1)
         return
-    model, rows = model_of(cpu), words(ctl[CTL_TIME_ROWS], 1)
+    model, rows = model_of(cpu), halves(ctl[CTL_TIME_ROWS], 1)
     before = model[T_CLOCK]
     detail = _NONE
-    if rows[row * ROW_WORDS + R_DETAIL] == _QUOTIENT_BITS:
+    if cpu[CPU_ROW_FLAGS] & F_DETAIL and rows[row * ROW_WORDS + R_DETAIL] == _QUOTIENT_BITS:
         detail = quotient_bits(ctl, cpu, pc)
     cycle = step(
         model,
@@ -227,11 +230,12 @@ def on_timed_instruction(uc, address, size, user):  # type: ignore[no-untyped-de
     cpu = words(to_address(user), CPU_WORDS)
     if cpu[CPU_FRESH]:
         cpu[CPU_FRESH] = 0
+        octets(cpu[CPU_SYNCED], 1)[0] = 1
         return
     ctl = words(cpu[CPU_CTL], CTL_WORDS)
     stale = cpu[CPU_STALE]
     time_instruction(ctl, cpu, cpu[CPU_PC], address)
-    landed = complete_instruction(ctl, cpu, address)
+    landed = complete_instruction(ctl, cpu, cpu[CPU_OFFSET], address)
     over = cpu[CPU_STOP] != 0 or cpu[CPU_STALE] != stale or not look_up_row(ctl, cpu)
     over |= landed and cpu[CPU_PENDING] != 0
     schedule = ctl[CTL_SCHEDULE]

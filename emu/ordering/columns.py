@@ -54,7 +54,7 @@ EVENTS = 1
 FIRST_CHILD = 2
 CHILDREN = 3
 LEAF = 4
-"""Number of the leaf; -1: not one."""
+"""Number of the ending; -1: no leaf."""
 WAITS = 5
 """Location of the read that the node waits for; -1: none."""
 NODE_COLUMNS = 6
@@ -113,7 +113,7 @@ HITS = 0
 """Executions with this outcome; 0: slot is free."""
 FLAGS = 1
 OUTCOME_KEY = 2
-"""Here and after: per CPU its leaf, then per location its last value (-1: not observed)."""
+"""Here and after: per CPU its ending, then per location its last value (-1: not observed)."""
 
 # Why the search returned.
 DONE = 0

@@ -29,9 +29,10 @@ from emu.ordering.columns import (
     Table,
 )
 from emu.ordering.guessing import PAIR_COLUMNS
+from emu.ordering.memory_use import NO_LIMIT, MemoryBudgetError, MemoryLimit
 from emu.ordering.pack import Packed, pack
 from emu.ordering.search import FRAME_COLUMNS, search
-from emu.ordering.tree import Event, Forest, Program, TreeBudgetError
+from emu.ordering.tree import Event, Forest, Program, TreeBudgetError, Trees
 
 _STEPS = 2_000_000
 """Decisions between two looks at the clock: about a second."""
@@ -83,7 +84,7 @@ class Exploration:
         executions: allowed ones, in all.
         complete: whether nothing is missing.
         steps: decisions tried.
-        stopped_by: ``""``, ``time``, ``executions`` or ``paths``.
+        stopped_by: ``""``, ``time``, ``executions``, ``memory`` or ``paths``.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -104,6 +105,7 @@ def explore(
     max_executions: int | None = None,
     max_nodes: int = 1_000_000,
     lazily: bool = False,
+    memory: MemoryLimit = NO_LIMIT,
     progress: Callable[[int, int], None] | None = None,
 ) -> Exploration:
     """Return every outcome of the programs that the axioms allow.
@@ -118,30 +120,52 @@ def explore(
         max_executions: stop after so many allowed executions.
         max_nodes: give up if the programs' choice trees get larger.
         lazily: ask the programs only for steps that a partial execution within the axioms has reached.
+        memory: its limit.
         progress: is called about once a second with decisions and executions so far.
 
     Returns:
         All outcomes, or those found before a budget ran out: ``stopped_by`` says which one.
     """
-    started = time.monotonic()
-    budget = _Budget(
-        started=started,
-        seconds=max_seconds,
-        executions=_NO_LIMIT if max_executions is None else max_executions,
-        progress=progress,
-    )
+    budget = _budget(max_seconds, max_executions, memory, progress)
     try:
-        forest = Forest(programs, dict(initial), budget=max_nodes, unwritten=unwritten, lazily=lazily)
+        forest = Forest(
+            programs, dict(initial), budget=max_nodes, unwritten=unwritten, lazily=lazily, memory=memory
+        )
         while True:
             packed = pack(forest, observed)
             found, wanted = _search(packed, rules, budget, lazily)
-            if wanted is None or found.stopped_by == "time":
+            if wanted is None or found.stopped_by:
                 return found
             for node, pair in zip(*np.nonzero(wanted == WANTED), strict=True):
                 cpu, waiting = packed.trees[node]
                 forest.give(cpu, waiting, packed.values[packed.pairs[pair][1]])
     except TreeBudgetError:
-        return Exploration(outcomes=(), executions=0, complete=False, steps=0, stopped_by="paths")
+        return nothing_found("paths")
+    except (MemoryBudgetError, MemoryError):
+        return nothing_found("memory")
+
+
+def explore_trees(
+    trees: Trees,
+    *,
+    rules: int,
+    observed: Sequence[Hashable] = (),
+    max_seconds: float | None = None,
+    max_executions: int | None = None,
+    memory: MemoryLimit = NO_LIMIT,
+    progress: Callable[[int, int], None] | None = None,
+) -> Exploration:
+    """Return what `explore` does, of programs whose choice trees are grown; arguments as there."""
+    budget = _budget(max_seconds, max_executions, memory, progress)
+    try:
+        return _search(pack(trees, observed), rules, budget, lazily=False)[0]
+    except (MemoryBudgetError, MemoryError):
+        return nothing_found("memory")
+
+
+def nothing_found(stopped_by: str) -> Exploration:
+    """Return an exploration that a budget ended before it could begin."""
+    return Exploration(outcomes=(), executions=0, complete=False, steps=0, stopped_by=stopped_by)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +173,23 @@ class _Budget:
     started: float
     seconds: float | None
     executions: int
+    memory: MemoryLimit
     progress: Callable[[int, int], None] | None
+
+
+def _budget(
+    seconds: float | None,
+    executions: int | None,
+    memory: MemoryLimit,
+    progress: Callable[[int, int], None] | None,
+) -> _Budget:
+    return _Budget(
+        started=time.monotonic(),
+        seconds=seconds,
+        executions=_NO_LIMIT if executions is None else executions,
+        memory=memory,
+        progress=progress,
+    )
 
 
 def _search(
@@ -162,18 +202,23 @@ def _search(
     depth = packed.most_decisions + 2
     words = max(1, (most + 63) // 64)
     width = OUTCOME_KEY + cpus + packed.locations
+    guesses = packed.most_guesses
+    rows = (depth + guesses + 3) * (most + 1) * words + (packed.locations + 4) * (most + 1)
+    if not budget.memory.fits(8 * rows):
+        raise MemoryBudgetError
     frames = np.zeros((depth + 1, FRAME_COLUMNS), np.int64)
     placed = np.zeros((most + 1, PLACED_COLUMNS), np.int64)
     order = np.zeros((packed.locations, most + 1), np.int64)
     lengths = np.zeros(packed.locations, np.int64)
     before = np.zeros((depth + 1, most + 1, words), np.uint64)
-    guesses = packed.most_guesses
     scratch = np.zeros((guesses + 2, most + 1, words), np.uint64)
     pairs = np.zeros((guesses + 1, PAIR_COLUMNS), np.int64)
     slots = 64
     outcomes = np.zeros((slots + 1, width), np.int64)
     witnesses = np.zeros((slots + 1, 1 + 3 * most), np.int64)
     wanted = _known(packed) if lazily else np.zeros((1, 1), np.uint8)
+    # While trees grow, anything may still turn up behind a node.
+    below = ~np.zeros_like(packed.below) if lazily else packed.below
     while True:
         why = search(
             control,
@@ -187,6 +232,7 @@ def _search(
             packed.children,
             packed.roots,
             packed.completed,
+            below,
             packed.initial,
             packed.last_writer,
             packed.observed,
@@ -203,6 +249,8 @@ def _search(
             witnesses,
         )
         if why == FULL:
+            if not budget.memory.fits(4 * (outcomes.nbytes + witnesses.nbytes)):
+                break
             outcomes, witnesses = _grown(outcomes, witnesses)
         elif why == PAUSED:
             if budget.progress is not None:
@@ -216,7 +264,7 @@ def _search(
         executions=int(control[EXECUTIONS]),
         complete=why == DONE and not control[ASKED],
         steps=int(control[STEPS]),
-        stopped_by={PAUSED: "time", LIMIT: "executions"}.get(why, ""),
+        stopped_by={PAUSED: "time", LIMIT: "executions", FULL: "memory"}.get(why, ""),
     )
     return found, wanted if control[ASKED] and why == DONE else None
 

@@ -1,4 +1,4 @@
-"""Counts executions by outcome in an open hash table, and keeps one witness of each outcome."""
+"""Counts executions by outcome in an open hash table, and keeps a shortest execution of each."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from emu.compiled import jit
 from emu.ordering.columns import (
     FLAGS,
     HITS,
+    LEAF,
     LEAVES,
     OUTCOME_KEY,
     RANK,
@@ -30,6 +31,7 @@ def count_outcome(
     cpus: int,
     count: int,
     control: Table,
+    nodes: Table,
     order: Table,
     lengths: Table,
     initial_value: Table,
@@ -47,6 +49,7 @@ def count_outcome(
         cpus: how many CPUs.
         count: how many events are placed.
         control: control block of the search.
+        nodes: node table.
         order: per location its writes in coherence order.
         lengths: per location how many.
         initial_value: per location its initial pair, then (second row) its initial value.
@@ -61,7 +64,7 @@ def count_outcome(
     key = outcomes[slots - 1]  # the last row is never hashed to: room for the key that is looked up
     digest = _OFFSET
     for cpu in range(cpus):
-        key[OUTCOME_KEY + cpu] = control[LEAVES + cpu]
+        key[OUTCOME_KEY + cpu] = nodes[control[LEAVES + cpu], LEAF]
     for location in range(locations):
         last = np.int64(-1)
         if observed[location]:
@@ -83,6 +86,8 @@ def count_outcome(
         if same:
             outcomes[slot, HITS] += found
             outcomes[slot, FLAGS] |= flags
+            if count < witnesses[slot, 0]:
+                _witness(int(slot), count, placed, witnesses)
             return
         slot = (slot + 1) % (slots - 1)
     for column in range(OUTCOME_KEY, width):
@@ -90,6 +95,12 @@ def count_outcome(
     outcomes[slot, HITS] = found
     outcomes[slot, FLAGS] = flags
     control[USED] += 1
+    _witness(int(slot), count, placed, witnesses)
+
+
+@jit
+def _witness(slot: int, count: int, placed: Table, witnesses: Table) -> None:
+    """Keep an execution."""
     witnesses[slot, 0] = count
     for event in range(count):
         witnesses[slot, 1 + 3 * event] = placed[event, ROW]

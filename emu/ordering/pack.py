@@ -15,12 +15,14 @@ from emu.ordering.columns import (
     EVERYWHERE,
     FETCH,
     INVALIDATE,
+    KIND,
     NODE_COLUMNS,
+    PAIR,
     READ,
     WRITE,
     Table,
 )
-from emu.ordering.tree import Event, Forest, Node
+from emu.ordering.tree import Event, Forest, Node, Trees
 
 _WORD = 2**64 - 1
 
@@ -37,11 +39,12 @@ class Packed:
         children: runs of node numbers.
         roots: per CPU.
         completed: per node.
+        below: per node the pairs that are written behind it, before the CPU's end.
         initial: initial pair and value per location.
         last_writer: per pair.
         observed: per location.
         cpus: the CPUs in the order in which they are placed.
-        finals: per node what its program returned; None: not a leaf.
+        finals: per ending what the program returned that ended so.
         location_names: per location.
         values: per value.
         sources: per row of the event table its CPU and the event.
@@ -60,6 +63,7 @@ class Packed:
     children: Table
     roots: Table
     completed: Rows
+    below: Rows
     initial: Table
     last_writer: Table
     observed: Table
@@ -103,7 +107,7 @@ class _Tables:
         self.trees: list[tuple[int, Node]] = []
         self.children: list[int] = []
         self.completed: list[int] = []
-        self.finals: list[Any] = []
+        self.endings = _Numbers()
         self.roots: list[int] = []
         self.writers: dict[int, int] = {}
         self.widest = 1
@@ -119,7 +123,6 @@ class _Tables:
         self.nodes.append((0, 0, len(self.children), 1, -1, -1))
         self.trees.append((cpu, root))
         self.completed.append(0)
-        self.finals.append(None)
         stack = [(root, len(self.children), 0, 0, most.copy())]
         self.children.append(-1)
         while stack:
@@ -173,19 +176,17 @@ class _Tables:
     def _add_node(self, cpu: int, node: Node, first: int) -> None:
         """Add a node whose events begin in row ``first``, with room for its children's numbers."""
         step = node.step
-        number = len(self.nodes)
         below = len(node.children)
         ended = step.wants is None and not step.ways and not step.dead
         waits = -1 if step.wants is None else self.locations[step.wants.location]
-        leaf = number if ended else -1
-        self.nodes.append((first, len(self.rows) - first, len(self.children), below, leaf, waits))
+        ending = self.endings[step.final] if ended else -1
+        self.nodes.append((first, len(self.rows) - first, len(self.children), below, ending, waits))
         self.trees.append((cpu, node))
         self.completed.append(step.completed)
-        self.finals.append(step.final if ended else None)
         self.children.extend([-1] * below)
 
 
-def pack(forest: Forest, observed: Sequence[Hashable]) -> Packed:
+def pack(forest: Forest | Trees, observed: Sequence[Hashable]) -> Packed:
     """Return the tables of a forest.
 
     Args:
@@ -216,11 +217,12 @@ def pack(forest: Forest, observed: Sequence[Hashable]) -> Packed:
         children=np.array(tables.children, np.int64),
         roots=np.array(tables.roots, np.int64),
         completed=_bits(tables.completed, tables.widest),
+        below=_below(tables.rows, tables.nodes, tables.children, len(pairs)),
         initial=initial,
         last_writer=last_writer,
         observed=is_observed,
         cpus=cpus,
-        finals=tables.finals,
+        finals=list(tables.endings),
         location_names=list(locations) or [None],
         values=list(values),
         sources=tables.sources,
@@ -234,6 +236,22 @@ def pack(forest: Forest, observed: Sequence[Hashable]) -> Packed:
         ),
         most_guesses=most[CLEAN] * most[WRITE] + most[INVALIDATE] * most[FETCH],
     )
+
+
+def _below(
+    rows: list[tuple[int, ...]], nodes: list[tuple[int, ...]], children: list[int], pairs: int
+) -> Rows:
+    """Return per node the pairs written behind it; a node's children have higher numbers than itself."""
+    found = [0] * len(nodes)
+    for number in range(len(nodes) - 1, -1, -1):
+        _, _, first, below, _, _ = nodes[number]
+        for child in children[first : first + below]:
+            found[number] |= found[child]
+            start, count = nodes[child][:2]
+            for row in rows[start : start + count]:
+                if row[KIND] == WRITE:
+                    found[number] |= 1 << row[PAIR]
+    return _bits(found, pairs)
 
 
 def _leaves(root: Node) -> int:

@@ -9,11 +9,12 @@ from; so no value needs more steps than there are writes, and growth ends.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from emu.ordering.columns import FETCH, WRITE
+from emu.ordering.memory_use import NO_LIMIT, MemoryLimit
 
 
 class Event(NamedTuple):
@@ -109,6 +110,21 @@ class TreeBudgetError(Exception):
     """The trees have more nodes than allowed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Trees:
+    """Choice trees that are grown.
+
+    Args:
+        roots: one per CPU.
+        initial: value of each location that is not ``unwritten`` at first.
+        unwritten: initial value of all other locations.
+    """
+
+    roots: Sequence[Node]
+    initial: Mapping[Any, Any]
+    unwritten: Any = 0
+
+
 class Forest:
     """The choice trees of all CPUs.
 
@@ -118,6 +134,7 @@ class Forest:
         budget: most nodes.
         unwritten: initial value of all other locations.
         lazily: a read returns only the values that `give` is called with.
+        memory: its limit.
 
     Raises:
         TreeBudgetError: it takes more nodes.
@@ -131,7 +148,9 @@ class Forest:
         budget: int = 1_000_000,
         unwritten: Any = 0,
         lazily: bool = False,
+        memory: MemoryLimit = NO_LIMIT,
     ) -> None:
+        self._memory = memory
         self.programs = programs
         self.initial = initial
         self.unwritten = unwritten
@@ -203,6 +222,7 @@ class Forest:
             node = waiting.pop()
             step = node.step
             self.nodes += 1
+            self._memory.check()
             if self.nodes > self.budget:
                 raise TreeBudgetError
             for event in step.events:

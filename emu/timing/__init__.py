@@ -5,16 +5,16 @@ The rules are told in docs/cycle-model.md. How to use it:
 
 1. ``model = load_cpu_model("zen4")`` reads a data file: parameters, each with its source.
 2. ``rows = RowTable(model)`` decodes instructions once: ``rows.index(code)`` gives the number of the row of
-   the instruction whose bytes are ``code`` (equal bytes share a row), ``rows.array`` is the flat int64 table.
+   the instruction whose bytes are ``code`` (equal bytes share a row), ``rows.array`` is the flat int32 table.
    An instruction that the role tables or the model do not cover raises `UncoveredInstructionError`, which
    names it. The array may move when a row is added: take its address anew after each `RowTable.index`.
 3. ``shared = new_shared(model)`` and, for each CPU, ``cpu = new_cpu(model, index, cpus)``: int64 arrays.
 4. For each instruction, once it has executed::
 
-       clock = step(cpu, shared, rows, row, pc, next_pc, load, store, detail)
+       clock = step(cpu, shared, rows, row, pc, next_pc, loaded, stored, detail)
 
    ``rows`` is the flat table and ``row`` a number of `RowTable.index`; ``next_pc`` is the address that
-   is executed next, however it was reached; ``load`` and ``store`` are the addresses of the first read and
+   is executed next, however it was reached; ``loaded`` and ``stored`` are the addresses of the first read and
    of the first write of the instruction, -1 if there was none; ``detail`` is the number that the latency
    of some instructions depends on (`Detail`: significant bits of a quotient), -1 if not known. A repeated
    string instruction is one step per repetition, all at the same pc.
@@ -43,7 +43,7 @@ from emu.timing.events import drain, enter_exception, poke_text, send_ipi, switc
 from emu.timing.layout import NONE, ROW_WORDS, T_CLOCK, Branch, Detail, Event, Wait
 from emu.timing.model import CpuModel, cpu_model_names, load_cpu_model
 from emu.timing.rows import RowTable, UncoveredInstructionError
-from emu.timing.state import cpu_words, new_cpu, new_shared, shared_words
+from emu.timing.state import cpu_words, new_cpu, new_shared, shared_words, zeros
 from emu.timing.step import step
 
 __all__ = [
@@ -70,4 +70,5 @@ __all__ = [
     "step",
     "switch_context",
     "wait_until",
+    "zeros",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.compiled import jit
+from emu.compiled import jit, merged_jit
 from emu.timing.layout import (
     DIRECTORY_WORDS,
     P_L1_TLB_SETS,
@@ -44,13 +44,16 @@ Words = NDArray[np.int64]
 LINE_BITS, PAGE_BITS = 6, 12
 
 
-@jit
+@merged_jit
 def touch(words: Words, at: int, sets: int, ways: int, key: int) -> bool:
     """Make ``key`` the most recent of its set in a table of tags; False if it was not there."""
     first = at + (key & (sets - 1)) * ways
-    tag = key + 1
-    if words[first] == tag:
-        return True
+    return words[np.uint64(first)] == key + 1 or bring_forward(words, first, ways, key + 1)
+
+
+@jit
+def bring_forward(words: Words, first: int, ways: int, tag: int) -> bool:
+    """Make ``tag`` the most recent of the set at ``first``, where it is not; False if it was not there."""
     moved = words[first]
     words[first] = tag
     for way in range(first + 1, first + ways):
@@ -71,12 +74,18 @@ def forget(words: Words, at: int, sets: int, ways: int, key: int) -> None:
             words[way] = 0
 
 
-@jit
+@merged_jit
 def translate(cpu: Words, address: int) -> int:
     """Return the cycles that the translation of ``address`` adds."""
     page = address >> PAGE_BITS
     if touch(cpu, cpu[T_L1_TLB_AT], cpu[P_L1_TLB_SETS], cpu[P_L1_TLB_WAYS], page):
         return 0
+    return translate_beyond_first(cpu, page)
+
+
+@jit
+def translate_beyond_first(cpu: Words, page: int) -> int:
+    """Return the latency of a translation that is not in the first TLB: the second, or a walk."""
     if touch(cpu, cpu[T_L2_TLB_AT], cpu[P_L2_TLB_SETS], cpu[P_L2_TLB_WAYS], page):
         return cpu[P_L2_TLB_LATENCY]
     return cpu[P_WALK_LATENCY]
@@ -92,7 +101,7 @@ def beyond_first(cpu: Words, shared: Words, line: int) -> int:
     return cpu[P_MEMORY_LATENCY]
 
 
-@jit
+@merged_jit
 def reach(cpu: Words, shared: Words, address: int, store: bool) -> int:
     """Return the cycles that an access at ``address`` takes beyond one that hits the first cache.
 

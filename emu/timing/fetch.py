@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.compiled import jit
+from emu.compiled import jit, merged_jit
 from emu.timing.caches import LINE_BITS, beyond_first, forget, touch
+from emu.timing.directions import predict_direction
 from emu.timing.layout import (
     BTB,
     BTB_AT,
-    DIRECTIONS,
-    DIRECTIONS_AT,
     INDIRECT_AT,
     INDIRECTS,
     P_BTB_MISS,
@@ -41,7 +40,6 @@ from emu.timing.layout import (
     T_FETCH_REASON,
     T_FETCH_SHADOW,
     T_FETCH_SLOTS,
-    T_HISTORY,
     T_L1I_AT,
     T_L1I_MISSES,
     T_PATH,
@@ -61,7 +59,7 @@ _FETCH, _CODE, _MICROCODE = int(Wait.FETCH), int(Wait.CODE), int(Wait.MICROCODE)
 _PATH_BITS = (1 << 20) - 1
 
 
-@jit
+@merged_jit
 def fetch_later(cpu: Words, cycle: int, reason: int) -> None:
     """Let fetch go on in ``cycle``, if that is later than now."""
     if cycle > cpu[T_FETCH]:
@@ -80,7 +78,7 @@ def absorb_pokes(cpu: Words, shared: Words) -> None:
     cpu[T_POKES_SEEN] = newest
 
 
-@jit
+@merged_jit
 def fetch_line(cpu: Words, shared: Words, line: int) -> None:
     """Begin with a line of code that fetch was not in; one that is not in the first cache has to come."""
     if shared[SH_POKES] != cpu[T_POKES_SEEN]:
@@ -92,7 +90,7 @@ def fetch_line(cpu: Words, shared: Words, line: int) -> None:
         fetch_later(cpu, cpu[T_FETCH] + wait, _CODE)
 
 
-@jit
+@merged_jit
 def open_window(cpu: Words, target: int) -> None:
     """Begin a window of prediction where a branch leads: a shorter one if that is late in its line."""
     start = target >> LINE_BITS << LINE_BITS
@@ -100,15 +98,16 @@ def open_window(cpu: Words, target: int) -> None:
     cpu[T_WINDOW_END] = start + (cpu[P_LATE_WINDOW] if late else cpu[P_FIRST_WINDOW])
 
 
-@jit
+@merged_jit
 def fetch(cpu: Words, shared: Words, pc: int, length: int, slots: int, microcoded: bool) -> int:
     """Fetch one instruction; return the cycle in which it can be dispatched at the earliest.
 
     Prediction runs ahead of delivery, one window of code per cycle. Delivery takes so many slots per cycle,
     and a pause before microcode.
     """
-    fetch_later(cpu, cpu[T_DISPATCH] - cpu[P_FETCH_AHEAD], cpu[T_FETCH_REASON])
-    cpu[T_DELIVERY] = max(cpu[T_DELIVERY], cpu[T_DISPATCH] - cpu[P_FETCH_AHEAD])
+    behind = cpu[T_DISPATCH] - cpu[P_FETCH_AHEAD]
+    cpu[T_FETCH] = max(cpu[T_FETCH], behind)
+    delivery, used = max(cpu[T_DELIVERY], behind), cpu[T_FETCH_SLOTS]
     end = pc + length
     line = (end - 1) >> LINE_BITS
     if line != cpu[T_FETCH_LINE]:
@@ -120,26 +119,26 @@ def fetch(cpu: Words, shared: Words, pc: int, length: int, slots: int, microcode
     while end > cpu[T_WINDOW_END]:
         fetch_later(cpu, cpu[T_FETCH] + 1, _FETCH)
         cpu[T_WINDOW_END] += cpu[P_NEXT_WINDOW]
-    delivery, used = cpu[T_DELIVERY], cpu[T_FETCH_SLOTS]
     if cpu[T_FETCH] > delivery:
         delivery, used = cpu[T_FETCH], 0
     if microcoded:
         delivery += cpu[P_MICROCODE_ENTRY]
         used = 0
         cpu[T_FETCH_REASON] = _MICROCODE
-    if used > 0 and used + slots > cpu[P_FETCH_WIDTH]:
+    width = cpu[P_FETCH_WIDTH]
+    if used > 0 and used + slots > width:
         delivery += 1
         used = 0
     begun = delivery
     used += slots
-    while used > cpu[P_FETCH_WIDTH]:
+    while used > width:
         delivery += 1
-        used -= cpu[P_FETCH_WIDTH]
+        used -= width
     cpu[T_DELIVERY], cpu[T_FETCH_SLOTS] = delivery, used
     return begun
 
 
-@jit
+@merged_jit
 def follow(cpu: Words, shared: Words, kind: int, pc: int, next_pc: int, taken: bool, right: bool) -> None:
     """Move fetch to where a branch leads; a prediction that fails moves it again when it is found out.
 
@@ -173,25 +172,17 @@ def follow(cpu: Words, shared: Words, kind: int, pc: int, next_pc: int, taken: b
         fetch_line(cpu, shared, next_pc >> LINE_BITS)
 
 
-@jit
+@merged_jit
 def predict(cpu: Words, kind: int, pc: int, length: int, next_pc: int) -> bool:
     """Predict a branch, learn how it went, and say whether the prediction was right.
 
-    Directions: one table of counters by address and one by address and history, which is believed where it
-    is certain. Indirect branches: by address and the path to it. Returns: a stack.
+    Directions: see `emu.timing.directions`. Indirect branches: by address and the path to it. Returns: a
+    stack.
     """
     taken = next_pc != pc + length
     right = True
     if kind == _CONDITIONAL:
-        plain = DIRECTIONS_AT + ((pc ^ pc >> 12) & (DIRECTIONS - 1))
-        history = cpu[T_HISTORY]
-        mixed = DIRECTIONS_AT + DIRECTIONS + ((pc ^ history * 0x9E5) & (DIRECTIONS - 1))
-        a, b = cpu[plain], cpu[mixed]
-        right = ((b if abs(b) == 2 else a) > 0) == taken
-        step = 1 if taken else -1
-        cpu[plain] = max(min(a + step, 2), -2)
-        cpu[mixed] = max(min(b + step, 2), -2)
-        cpu[T_HISTORY] = (history << 1 | taken) & 0xFFF
+        right = predict_direction(cpu, pc, taken)
     elif kind in (_INDIRECT, _INDIRECT_CALL):
         slot = INDIRECT_AT + 2 * ((pc ^ cpu[T_PATH]) & (INDIRECTS - 1))
         right = cpu[slot] == pc and cpu[slot + 1] == next_pc
@@ -200,8 +191,8 @@ def predict(cpu: Words, kind: int, pc: int, length: int, next_pc: int) -> bool:
     if kind in (_CALL, _INDIRECT_CALL):
         if next_pc != pc + length:  # a call of the next address is no call to a return predictor
             top = cpu[T_RETURNS]
-            cpu[RETURNS_AT + top % cpu[P_RETURN_STACK]] = pc + length
-            cpu[T_RETURNS] = top + 1
+            cpu[np.uint64(RETURNS_AT + top)] = pc + length
+            cpu[T_RETURNS] = top + 1 if top + 1 < cpu[P_RETURN_STACK] else 0
             cpu[T_RETURNS_KNOWN] = min(cpu[T_RETURNS_KNOWN] + 1, cpu[P_RETURN_STACK])
     elif kind == _RETURN:
         top = cpu[T_RETURNS] - 1
@@ -209,6 +200,6 @@ def predict(cpu: Words, kind: int, pc: int, length: int, next_pc: int) -> bool:
             top += cpu[P_RETURN_STACK]
         cpu[T_RETURNS] = top
         known = cpu[T_RETURNS_KNOWN]
-        right = known > 0 and cpu[RETURNS_AT + top % cpu[P_RETURN_STACK]] == next_pc
+        right = known > 0 and cpu[np.uint64(RETURNS_AT + top)] == next_pc
         cpu[T_RETURNS_KNOWN] = max(known - 1, 0)
     return right

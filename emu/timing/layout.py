@@ -1,6 +1,6 @@
 """The words of the cycle model: parameters, one CPU's pipeline, what CPUs share, one row per instruction.
 
-All are int64 arrays, so that compiled code finds them by address as it finds the engine's blocks.
+All are int64 arrays, rows int32, so that compiled code finds them by address as it finds the engine's blocks.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from enum import IntEnum
     P_SPLIT_STORE, P_FORWARD_CONTAINED_RENAMED, P_FORWARD_SHARE, P_INDEXED_LOAD_EXTRA,
     P_EXTENDED_LOAD_EXTRA, P_DIV_BITS_UNKNOWN, P_SWITCH_CLEARS_RETURNS,
     P_STORE_LATENCY, P_RENAME_DEPTH,
-    P_COMMIT_DELAY, P_FORWARD_NEAR, P_BRANCH_SLOTS,
-) = range(88)  # fmt: skip
+    P_COMMIT_DELAY, P_FORWARD_NEAR, P_BRANCH_SLOTS, P_HISTORY,
+) = range(89)  # fmt: skip
 PARAMETERS = 96
 
 # --- one CPU ----------------------------------------------------------------------------------------
@@ -47,9 +47,12 @@ PARAMETERS = 96
     V_FETCH, V_DISPATCH, V_READY, V_ISSUE, V_COMPLETE, V_RETIRE,
     V_DISPATCH_WAIT, V_ISSUE_WAIT, V_MISPREDICTED,
     T_L1D_MISSES, T_L1I_MISSES, T_LINE_TRANSFERS, T_FORWARDS, T_FORWARD_FAILS,
-) = range(PARAMETERS, PARAMETERS + 64)  # fmt: skip
+    T_BRANCHES, T_LONG_HISTORY_AT,  # and three more: two foldings each of two histories
+) = range(PARAMETERS, PARAMETERS + 66)  # fmt: skip
 
 REGISTERS = 96
+ALWAYS_READY = REGISTERS - 2  # stands in a row for "no source": nothing writes it
+NEVER_READ = REGISTERS - 1  # stands in a row for "no destination"
 X86_STACK_POINTER = 4  # the only register that a stack engine keeps
 PORT_TAILS_AT = 176  # by port: the latest cycle in which it is taken
 REGISTER_AT = 192
@@ -62,10 +65,13 @@ PORT_BITS = 16
 STORES_AT, STORES = PORTS_AT + PORTS_WORDS, 256  # by 8-byte granule
 S_ADDRESS, S_SIZE, S_READY, S_COMMIT, S_COUNT, S_RENAMES, S_OLDER, S_SLOT = range(8)
 STORE_WORDS = 8
-DIRECTIONS_AT, DIRECTIONS = STORES_AT + STORES * STORE_WORDS, 4096  # bimodal, then with history
-INDIRECT_AT, INDIRECTS = DIRECTIONS_AT + 2 * DIRECTIONS, 1024  # (branch, target)
+# Counters, a byte each, eight to a word: bimodal, then with history
+DIRECTIONS_AT, DIRECTIONS = STORES_AT + STORES * STORE_WORDS, 4096
+INDIRECT_AT, INDIRECTS = DIRECTIONS_AT + 2 * DIRECTIONS // 8, 1024  # (branch, target)
 BTB_AT, BTB = INDIRECT_AT + 2 * INDIRECTS, 4096
-CACHES_AT = BTB_AT + BTB  # L1I, L1D, L2, TLBs, as large as the model says
+HISTORY_AT, HISTORY_WORDS = BTB_AT + BTB, 1024  # the last conditional branches
+TAGGED_AT, TAGGED = HISTORY_AT + HISTORY_WORDS, 2048  # directions by the first, then the second long history
+CACHES_AT = TAGGED_AT + 2 * TAGGED  # L1I, L1D, L2, TLBs, as large as the model says
 
 # --- what CPUs share --------------------------------------------------------------------------------
 SH_POKES = 0  # text pokes so far
@@ -78,18 +84,19 @@ DIRECTORY_WORDS = 4
 SH_LLC_AT = SH_DIRECTORY_AT + SH_DIRECTORY * DIRECTORY_WORDS
 
 # --- one instruction --------------------------------------------------------------------------------
+# In the order in which a step looks at them: what nearly every instruction needs comes first
 (
-    R_FLAGS, R_LENGTH, R_SLOTS, R_UOPS, R_PORTS, R_LATENCY, R_BUSY, R_BRANCH,
+    R_FLAGS, R_LENGTH, R_SLOTS, R_BRANCH, R_LOADS, R_STORES, R_UOPS, R_PORTS, R_LATENCY, R_BUSY,
     R_SOURCE0, R_SOURCE1, R_SOURCE2, R_SOURCE3, R_SOURCE4, R_SOURCE5,
     R_LOAD_ADDRESS0, R_LOAD_ADDRESS1, R_STORE_ADDRESS0, R_STORE_ADDRESS1,
     R_DEST0, R_DEST1, R_DEST2, R_DEST3, R_EXTRA0, R_EXTRA1, R_EXTRA2, R_EXTRA3,
-    R_LOAD_SIZE, R_STORE_SIZE, R_LOAD_EXTRA, R_BLOCK, R_BLOCK_DATA, R_DRAIN, R_DETAIL, R_WRITEBACK,
-    R_LOADS, R_STORES, R_LOCK,
+    R_LOAD_SIZE, R_STORE_SIZE, R_LOAD_EXTRA, R_WRITEBACK,
+    R_DETAIL, R_BLOCK, R_BLOCK_DATA, R_DRAIN, R_LOCK,
 ) = range(37)  # fmt: skip
-ROW_WORDS = 40
+ROW_WORDS = 48  # three lines of a host's cache
 
 NONE = -1
-"""In a register slot of a row: no register. As an address: no access."""
+"""As an address: no access."""
 
 F_NOP = 1  # takes part of a slot, never executes
 F_ZERO = 1 << 1  # result known at rename: no source, no execution
@@ -112,6 +119,8 @@ F_KEEPS_STORE = 1 << 18  # what it stores can't be taken over at rename
 F_USES_STACK = 1 << 19  # names the stack pointer: what the stack engine holds has to be added first
 F_STORE_BARRIER = 1 << 20  # later stores commit behind earlier ones, a cycle apart
 F_STORE_DATA_ONLY = 1 << 17  # what it stores is its source, not its result
+F_HOLDS = 1 << 21  # holds back what comes behind it, in one of the ways of `step.hold_back`
+F_DETAIL = 1 << 22  # has a `Detail`
 
 
 class Branch(IntEnum):

@@ -153,6 +153,10 @@ def _check_sizes(path: Path, parameters: Mapping[str, int]) -> None:
         "load_queue": layout.LOADS_WORDS - 1,
         "return_stack": layout.RETURNS_WORDS,
     }  # fmt: skip
+    if not 0 <= parameters["history"] < layout.HISTORY_WORDS:
+        raise CpuModelError(
+            path, f"history = {parameters['history']}, expected 0 to {layout.HISTORY_WORDS - 1}"
+        )
     for name, limit in limits.items():
         if not 1 <= parameters[name] <= limit:
             raise CpuModelError(path, f"{name} = {parameters[name]}, expected 1 to {limit}")

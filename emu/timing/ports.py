@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.compiled import inline_jit, jit
+from emu.compiled import inline_jit, jit, merged_jit
 from emu.timing.layout import PORT_BITS, PORT_TAILS_AT, PORTS_AT, PORTS_WORDS, T_LAST_PORT
 
 Words = NDArray[np.int64]
@@ -20,16 +20,7 @@ def port_number(port: int) -> int:
     return (port * 0x09AF & 0xFFFF) >> 12
 
 
-@jit
-def taken_ports(cpu: Words, cycle: int) -> int:
-    """Return the ports that are taken in ``cycle``, a bit mask."""
-    word = cpu[PORTS_AT + (cycle & (PORTS_WORDS - 1))]
-    if word >> PORT_BITS == cycle:
-        return word & _MASK
-    return _MASK if word >> PORT_BITS > cycle else 0
-
-
-@jit
+@merged_jit
 def take_port(cpu: Words, ports: int, ready: int, busy: int) -> int:
     """Take one of ``ports`` (a mask) from the first cycle on, not before ``ready``; return that cycle.
 
@@ -38,29 +29,45 @@ def take_port(cpu: Words, ports: int, ready: int, busy: int) -> int:
     """
     cycle = ready
     while True:
-        free = ports & ~taken_ports(cpu, cycle)
-        if free:
+        word = cpu[PORTS_AT + (cycle & (PORTS_WORDS - 1))]
+        since = word >> PORT_BITS
+        taken = word & _MASK
+        if since < cycle:
+            taken = 0
+        free = ports & ~taken
+        if free and since <= cycle:
             break
         cycle += 1
         if cycle > ready + _FAR:  # a ring's length of work in front of it: the model gives up ordering
             return cycle
     port = free & -free
     tail = PORT_TAILS_AT + port_number(port)
+    least = cpu[tail]
     free ^= port
     while free:
         other = free & -free
         free ^= other
         at = PORT_TAILS_AT + port_number(other)
-        if cpu[at] < cpu[tail]:
-            port, tail = other, at
+        if cpu[at] < least:
+            port, tail, least = other, at, cpu[at]
     cpu[T_LAST_PORT] = port
-    for ahead in range(busy):
+    cpu[PORTS_AT + (cycle & (PORTS_WORDS - 1))] = cycle << PORT_BITS | taken | port
+    for ahead in range(1, busy):
         mark_port(cpu, cycle + ahead, port)
-    cpu[tail] = max(cpu[tail], cycle + busy - 1)
+    cpu[tail] = max(least, cycle + busy - 1)
     return cycle
 
 
 @jit
+def take_more_ports(cpu: Words, ports: int, ready: int, count: int) -> int:
+    """Take one of ``ports`` so many times, each from ``ready`` on; return the last cycle."""
+    last = ready
+    for _ in range(count):
+        last = max(last, take_port(cpu, ports, ready, 1))
+    return last
+
+
+@merged_jit
 def mark_port(cpu: Words, cycle: int, port: int) -> None:
     """Take ``port`` in ``cycle``."""
     at = PORTS_AT + (cycle & (PORTS_WORDS - 1))
@@ -71,7 +78,7 @@ def mark_port(cpu: Words, cycle: int, port: int) -> None:
         cpu[at] = cycle << PORT_BITS | port
 
 
-@jit
+@merged_jit
 def free_port(cpu: Words, cycle: int, port: int) -> None:
     """Give ``port`` in ``cycle`` back."""
     at = PORTS_AT + (cycle & (PORTS_WORDS - 1))

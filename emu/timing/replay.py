@@ -19,7 +19,7 @@ VIEW_WORDS = 9
 def replay(
     cpu: Words,
     shared: Words,
-    rows: Words,
+    rows: NDArray[np.int32],
     stream: NDArray[np.int64],
     numbers: NDArray[np.int32],
     base: int,

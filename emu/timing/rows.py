@@ -1,4 +1,4 @@
-"""The decode-once table: one row of int64 per distinct instruction."""
+"""The decode-once table: one row of int32 per distinct instruction."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from emu.build.decode import decode_detailed
 from emu.errors import EmuError
 from emu.timing import arm64, x86_64
 from emu.timing.layout import (
+    ALWAYS_READY,
+    F_DETAIL,
+    F_DRAIN,
+    F_HOLDS,
+    F_LOAD_BARRIER,
     F_MICROCODED,
-    NONE,
+    F_SERIAL,
+    NEVER_READ,
     R_BLOCK,
     R_BLOCK_DATA,
     R_BRANCH,
@@ -37,12 +43,15 @@ from emu.timing.layout import (
     R_UOPS,
     R_WRITEBACK,
     ROW_WORDS,
+    Detail,
 )
 from emu.timing.model import Cost, CpuModel
 from emu.timing.roles import Role
+from emu.timing.state import zeros
 
 _ROLES = {"x86_64": x86_64.role, "arm64": arm64.role}
 _FIRST_CAPACITY = 256
+_HOLDING = F_DRAIN | F_SERIAL | F_LOAD_BARRIER
 
 
 class UncoveredInstructionError(EmuError):
@@ -66,12 +75,12 @@ class RowTable:
     def __init__(self, model: CpuModel) -> None:
         self.model = model
         self._port = port_named(model.arch)
-        self._rows = np.zeros((_FIRST_CAPACITY, ROW_WORDS), np.int64)
+        self._rows = _rows(_FIRST_CAPACITY)
         self._index: dict[bytes, int] = {}
 
     @property
-    def array(self) -> NDArray[np.int64]:
-        """The table, flat, shape ``(capacity * ROW_WORDS,)``, int64; another array once it has grown."""
+    def array(self) -> NDArray[np.int32]:
+        """The table, flat, shape ``(capacity * ROW_WORDS,)``, int32; another array once it has grown."""
         return self._rows.reshape(-1)
 
     def __len__(self) -> int:
@@ -89,12 +98,14 @@ class RowTable:
         row = self._row(code)
         number = len(self._index)
         if number == len(self._rows):
-            self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
+            grown = _rows(2 * number)
+            grown[:number] = self._rows
+            self._rows = grown
         self._rows[number] = row
         self._index[code] = number
         return number
 
-    def _row(self, code: bytes) -> NDArray[np.int64]:
+    def _row(self, code: bytes) -> NDArray[np.int32]:
         found = decode_detailed(self._port, code, 0)
         if found is None or found.instruction.size != len(code):
             raise UncoveredInstructionError("no instruction", code, self.model.name, "it can't be decoded")
@@ -109,11 +120,20 @@ class RowTable:
         return encode(role, cost, self.model, len(code))
 
 
-def encode(role: Role, cost: Cost, model: CpuModel, length: int) -> NDArray[np.int64]:
-    """Return the row of a role at its cost, shape ``(ROW_WORDS,)``, int64."""
-    row = np.zeros(ROW_WORDS, np.int64)
-    row[R_SOURCE0:R_EXTRA0] = NONE
+def _rows(count: int) -> NDArray[np.int32]:
+    return zeros(count * ROW_WORDS, np.int32).reshape(count, ROW_WORDS)
+
+
+def encode(role: Role, cost: Cost, model: CpuModel, length: int) -> NDArray[np.int32]:
+    """Return the row of a role at its cost, shape ``(ROW_WORDS,)``, int32."""
+    row = np.zeros(ROW_WORDS, np.int32)
+    row[R_SOURCE0:R_DEST0] = ALWAYS_READY
+    row[R_DEST0:R_EXTRA0] = NEVER_READ
     row[R_FLAGS] = role.flags | (F_MICROCODED if cost.microcoded else 0)
+    if role.flags & _HOLDING or cost.block or role.detail is Detail.COUNT:
+        row[R_FLAGS] |= F_HOLDS
+    if role.detail is not Detail.NONE:
+        row[R_FLAGS] |= F_DETAIL
     row[R_LENGTH] = length
     row[R_SLOTS] = cost.slots + role.slots
     row[R_UOPS], row[R_PORTS], row[R_LATENCY], row[R_BUSY] = cost.uops, cost.ports, cost.latency, cost.busy
@@ -132,5 +152,6 @@ def encode(role: Role, cost: Cost, model: CpuModel, length: int) -> NDArray[np.i
         extra_of["indexed_load_extra"] * role.indexed + extra_of["extended_load_extra"] * role.extended
     )
     row[R_BLOCK], row[R_BLOCK_DATA], row[R_DRAIN] = cost.block, cost.block_data, cost.drain
-    row[R_LOCK], row[R_WRITEBACK] = cost.lock, role.writeback
+    row[R_LOCK] = cost.lock
+    row[R_WRITEBACK] = NEVER_READ if role.writeback < 0 else role.writeback
     return row

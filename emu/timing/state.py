@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,13 +33,28 @@ _CACHES = (
 )
 
 
+_LINE = 64
+"""Bytes of a line of the host's caches: a store or a set of tags then is one line, not two halves."""
+
+_LINE_WORDS = _LINE // 8
+
+
+def zeros(shape: int, dtype: type[np.int32 | np.int64] = np.int64) -> NDArray[Any]:
+    """Return a zeroed array of shape ``(shape,)`` that begins with a line of the host's caches."""
+    size = np.dtype(dtype).itemsize
+    raw = np.zeros(shape + _LINE // size, dtype)
+    start = -raw.ctypes.data % _LINE // size
+    return raw[start : start + shape]
+
+
 def _tags(model: CpuModel, cache: str) -> int:
     return model.parameters[f"{cache}_sets"] * model.parameters[f"{cache}_ways"]
 
 
 def cpu_words(model: CpuModel) -> int:
-    """Return how many int64 one CPU of ``model`` takes."""
-    return CACHES_AT + sum(_tags(model, cache) for cache, _ in _CACHES)
+    """Return how many int64 one CPU of ``model`` takes: whole lines of the host's caches."""
+    size = CACHES_AT + sum(_tags(model, cache) for cache, _ in _CACHES)
+    return -(-size // _LINE_WORDS) * _LINE_WORDS
 
 
 def shared_words(model: CpuModel) -> int:
@@ -53,7 +70,7 @@ def new_cpu(model: CpuModel, index: int = 0, cpus: int = 1) -> NDArray[np.int64]
         index: its number, from 0.
         cpus: how many there are; 1 leaves coherence out.
     """
-    cpu = np.zeros(cpu_words(model), np.int64)
+    cpu = zeros(cpu_words(model))
     for name, word in parameter_words().items():
         cpu[word] = model.parameters[name]
     at = CACHES_AT
@@ -67,4 +84,4 @@ def new_cpu(model: CpuModel, index: int = 0, cpus: int = 1) -> NDArray[np.int64]
 
 def new_shared(model: CpuModel) -> NDArray[np.int64]:
     """Return what the CPUs of one machine share, empty, shape ``(shared_words(model),)``, int64."""
-    return np.zeros(shared_words(model), np.int64)
+    return zeros(shared_words(model))

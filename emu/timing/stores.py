@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.compiled import jit
+from emu.compiled import merged_jit
 from emu.timing.caches import LINE_BITS, reach
 from emu.timing.layout import (
     DRAINS_AT,
@@ -55,7 +55,7 @@ _SHARE = 1 << 16  # all loads forward, in T_FORWARD_SHARE
 _SHARE_SHIFT = 4  # the share is one of the last 16 stores or so
 
 
-@jit
+@merged_jit
 def youngest_store(cpu: Words, address: int, size: int, cycle: int) -> int:
     """Return the row of the youngest store that a load overlaps, not committed by ``cycle``, or -1."""
     found, count = -1, -1
@@ -69,14 +69,14 @@ def youngest_store(cpu: Words, address: int, size: int, cycle: int) -> int:
     return found
 
 
-@jit
+@merged_jit
 def is_split(cpu: Words, store: int, address: int, size: int) -> bool:
     """Tell whether a load needs bytes that the store at row ``store`` has not written."""
     start = cpu[store + S_ADDRESS]
     return address < start or address + size > start + cpu[store + S_SIZE]
 
 
-@jit
+@merged_jit
 def load_done(
     cpu: Words, shared: Words, address: int, size: int, issue: int, earliest: int, extra: int, renames: bool
 ) -> tuple[int, int]:
@@ -111,7 +111,7 @@ def load_done(
     return issue + cpu[P_LOAD_LATENCY] + extra + beyond, _CACHE if beyond else 0
 
 
-@jit
+@merged_jit
 def commit_store(
     cpu: Words, shared: Words, address: int, size: int, ready: int, retire: int, renames: bool, pairs: bool
 ) -> int:
@@ -159,14 +159,14 @@ def commit_store(
     return commit
 
 
-@jit
+@merged_jit
 def order_stores(cpu: Words, retire: int) -> None:
     """Keep stores behind from committing together with those in front: a barrier takes a turn of its own."""
     cpu[T_COMMIT] = max(cpu[T_COMMIT], retire) + 1
     cpu[T_COMMIT_LINE], cpu[T_COMMITS], cpu[T_COMMIT_RUN] = NONE, 1, 0
 
 
-@jit
+@merged_jit
 def queue_free(cpu: Words) -> int:
     """Return the cycle in which the next store has a place in the queue."""
     before = cpu[T_STORE_COUNT] + 1 - cpu[P_STORE_QUEUE]

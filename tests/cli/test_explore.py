@@ -55,6 +55,13 @@ class TestExplore:
         assert code == 1
         assert "NOT complete, stopped by executions" in out
 
+    def test_memory_that_runs_out(self, capsys: pytest.CaptureFixture[str]) -> None:
+        code, out, _ = _run(capsys, "explore", "enable", "--memory", "1", "--json")
+
+        told = json.loads(out)
+        assert code == 1
+        assert (told["complete"], told["stopped_by"], told["holds"]) == (False, "memory", False)
+
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [

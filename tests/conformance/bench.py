@@ -141,7 +141,7 @@ class Bench:
 
         def body() -> int:
             ret = ftrace.unregister_ftrace_function(ops)
-            ftrace.hashes.free_later(ops.view["filter_hash"])
+            ftrace.hashes.free_later(ops.view["local_hash.filter_hash"])
             ftrace.rcu.barrier("test")
             guest.free(ops.address, "ftrace_ops")
             return ret

@@ -8,7 +8,7 @@ from emu.machine.state import IRQ_RESCHEDULE, IRQ_TIMER
 from tests.conformance.bench import PATCHES, Bench
 from tests.conformance.setups import Setup
 
-BOUNDARIES = 400
+BOUNDARIES = 800
 """More instructions than lie between a call and the function that it runs, the list function included."""
 
 

@@ -237,6 +237,7 @@ COMMON: dict[str, Missed | Benign] = {
     "smp_wmb __klp_disable_patch": IN_ORDER,
     "rcu_assign_pointer": IN_ORDER,
     "ftrace_ops_list publish": IN_ORDER,
+    "ftrace_hash publish": IN_ORDER,
     "function_trace_op before func": IN_ORDER,
     "ftrace_sync_ipi": Benign(
         "what the shared callers call next is ftrace_stub, which does not look at its ops"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emu.arch import PORTS
-from emu.ftrace import OpsFlags
+from emu.ftrace import OpsFlags, sites_in
 from emu.kernel.errno import EBUSY, EINVAL, ENOENT
 from emu.structs import FTRACE_HASH
 from tests.synthetic import Kernel
@@ -32,7 +32,7 @@ class TestSeveral:
         assert set_ips(ops, [leaf], reset=True) == 0
         assert kernel.ftrace.chain.filter_of(ops) == {kernel.site("mini_leaf")}
         assert set_ips(ops, [], reset=True) == 0
-        assert not ops.view["filter_hash"]
+        assert not ops.view["local_hash.filter_hash"]
 
     def test_one_that_is_taken_refuses_all(self, kernel: Kernel) -> None:
         flags, set_ips = OpsFlags.DYNAMIC | OpsFlags.IPMODIFY, kernel.ftrace.ftrace_set_filter_ips
@@ -53,11 +53,10 @@ class TestModuleGoes:
         ops = kernel.ops(OpsFlags.DYNAMIC)
         alpha, leaf = kernel.site("vic_alpha", "victim"), kernel.site("mini_leaf")
         assert kernel.ftrace.ftrace_set_filter_ips(ops, [alpha, leaf]) == 0
-        table = kernel.guest.view(FTRACE_HASH, ops.view["filter_hash"])
+        table = kernel.guest.view(FTRACE_HASH, ops.view["local_hash.filter_hash"])
         kernel.ftrace.ftrace_release_mod("victim")
-        assert ops.view["filter_hash"] == table.address
-        ips = [kernel.memory.load(table.at("ips") + 8 * at) for at in range(table["count"])]
-        assert sorted(ips) == [0, leaf]
+        assert ops.view["local_hash.filter_hash"] == table.address
+        assert sorted(sites_in(table.address, kernel.memory.load)) == [0, leaf]
         assert kernel.ftrace.chain.filter_of(ops) == {leaf}
 
     def test_with_a_registered_user(self, kernel: Kernel) -> None:
@@ -66,7 +65,7 @@ class TestModuleGoes:
         assert kernel.ftrace.register_ftrace_function(ops) == 0
         kernel.ftrace.ftrace_release_mod("victim")
         assert kernel.ftrace.chain.filter_of(ops) == frozenset()
-        assert ops.view["filter_hash"], "it is not one of all functions, nor freed"
+        assert ops.view["local_hash.filter_hash"], "it is not one of all functions, nor freed"
         assert kernel.ftrace.unregister_ftrace_function(ops) == 0
         assert not kernel.player.marks, "no WARN"
 

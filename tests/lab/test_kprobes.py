@@ -231,10 +231,11 @@ class TestInside:
 class TestUnderWay:
     """CPUs call what is probed, traced and patched at once."""
 
-    def test_both_modes_record_the_same(self, setup: str) -> None:
+    @pytest.mark.parametrize("seed", range(1, 4))
+    def test_both_modes_record_the_same(self, setup: str, seed: int) -> None:
         runs = []
         for mode in ("fast", "exact"):
-            order = {"mode": mode, "schedule": "quantum", "ordering": "sc"}
+            order = {"mode": mode, "schedule": "quantum", "ordering": "sc", "seed": seed}
             users = Users(setup, cpus=3, workers=2, users=1, quantum=50, **order)
             offset = users.machine.port.site.body_offset
             assert users.insmod("kp_user", fn="mini_nested", off=offset, post=1) == 0

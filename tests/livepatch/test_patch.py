@@ -104,7 +104,12 @@ class TestPatchFunc:
         bench.kernel.player.operations.clear()
         bench.patcher.klp_patch_func(func)
         names = bench.kernel.player.names(OpKind.STORE, OpKind.TEXT_STORE)
-        order = ["list_add_rcu head->next", "ftrace_ops->filter_hash", "ftrace_ops_list", "klp_func->patched"]
+        order = [
+            "list_add_rcu head->next",
+            "ftrace_ops->local_hash.filter_hash",
+            "ftrace_ops_list",
+            "klp_func->patched",
+        ]
         assert [n for n in names if n in order] == order
         assert names[-1] == "klp_func->patched"
 
@@ -174,7 +179,7 @@ class TestUnpatchFunc:
             "ftrace_ops_list unlink",
             "synchronize_rcu_tasks_rude",
             "synchronize_rcu_tasks",
-            "ftrace_ops->filter_hash",
+            "ftrace_ops->local_hash.filter_hash",
             "list_del_rcu node->prev poison",
             "list_del node->next poison",
             "klp_ops",

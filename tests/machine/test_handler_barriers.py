@@ -9,7 +9,7 @@ from emu.build.asm.assembler import assemble
 from emu.build.assembly_files import read_units
 from emu.build.image import port_equates
 from emu.build.memory_map import KERNEL_TEXT
-from emu.machine.programs import SHARED_WORDS, Program, Thread
+from emu.machine.programs import SHARED_WORDS, Program, Thread, code_address
 from emu.machine.state import Ordering
 from emu.structs import CONSTANTS, KLP_FUNC, KLP_OPS, PERCPU, TASK
 from tests.machine.shapes import code_of
@@ -43,7 +43,7 @@ def idle_states(code: bytes, publish: str, *, seeds: int) -> int:
         code=enter + code,
         registers={
             "x9": AREA, "x2": OPS_AT + KLP_OPS.offset("fops"), "x3": REGS_AT,
-            "x30": KERNEL_TEXT.base + 0x1000 + len(enter + code),
+            "x30": code_address(PORTS["arm64"], 1) + len(enter + code),
         },
     )  # fmt: skip
     memory = {

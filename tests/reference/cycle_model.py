@@ -55,6 +55,8 @@ class PlainCpu:
     plain: dict[int, int] = field(default_factory=dict)
     mixed: dict[int, int] = field(default_factory=dict)
     targets: dict[int, tuple[int, int]] = field(default_factory=dict)
+    far: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    outcomes: list[int] = field(default_factory=list)
     btb: dict[int, int] = field(default_factory=dict)
     clock: int = 0
     mispredicts: int = 0
@@ -142,10 +144,11 @@ class PlainCpu:
             one = (pc ^ pc >> 12) % w.DIRECTIONS
             two = (pc ^ self.history * 0x9E5) % w.DIRECTIONS
             a, b = self.plain.get(one, 0), self.mixed.get(two, 0)
-            right = ((b if abs(b) == 2 else a) > 0) == taken
+            said = (b if abs(b) == 2 else a) > 0
             change = 1 if taken else -1
             self.plain[one], self.mixed[two] = (max(-2, min(2, value + change)) for value in (a, b))
             self.history = (self.history * 2 + taken) % 4096
+            right = self.predict_far(pc, taken, said) == taken
         elif kind in (Branch.INDIRECT, Branch.INDIRECT_CALL):
             slot = (pc ^ self.path) % w.INDIRECTS
             right = self.targets.get(slot) == (pc, target)
@@ -156,6 +159,33 @@ class PlainCpu:
         elif kind == Branch.RETURN:
             right = bool(self.returns) and self.returns.pop() == target
         return right
+
+    def predict_far(self, pc: int, taken: bool, said: bool) -> bool:
+        """Return what is predicted, by the longest history that knows the branch, else ``said``."""
+        lengths = [self.p["history"] // 8, self.p["history"]]
+        if not lengths[1]:
+            return said
+        slots = []
+        for number, length in enumerate(lengths):
+            folded = {31: 0, 29: 0}
+            for event in self.outcomes[len(self.outcomes) - min(length, len(self.outcomes)) :]:
+                for bits, value in folded.items():
+                    folded[bits] = (value << 1 | value >> bits - 1) % (1 << bits) ^ event
+            both = (pc * 0x9E3779B1 ^ folded[31] * 0x85EBCA6B ^ folded[29] * 0xC2B2AE35) % (1 << 48)
+            both ^= both >> 17
+            slots.append(((number, both % w.TAGGED), both >> 24))
+        known = [at for at, (slot, tag) in enumerate(slots) if self.far.get(slot, (None, 0))[0] == tag]
+        change = 1 if taken else -1
+        if known:
+            slot, tag = slots[known[-1]]
+            counter = self.far[slot][1]
+            said = counter > 0
+            self.far[slot] = tag, max(-2, min(2, counter + change))
+        if said != taken:
+            for slot, tag in slots[known[-1] + 1 if known else 0 :]:
+                self.far[slot] = tag, change
+        self.outcomes.append((pc * 2 + taken) * 0x9E3779B1 % (1 << 29))
+        return said
 
     def follow(self, kind: int, pc: int, after: int, target: int, right: bool) -> None:
         if target == after and kind in (Branch.CONDITIONAL, Branch.CALL):

@@ -13,7 +13,7 @@ from emu.lab.explorer.guest_code import Core, GuestCode, Micro, Run
 from emu.lab.explorer.installer import POISON
 from emu.lab.explorer.orders import Track
 from emu.lab.explorer.places import Places
-from emu.lab.explorer.requests import ANYWHERE, BETWEEN, STOP_MACHINE, SYNC, ack, request
+from emu.lab.explorer.requests import ANYWHERE, BETWEEN, STOP_MACHINE, SYNC, ack, is_ack, request
 from emu.ordering.columns import READ
 from emu.ordering.local_arm64 import NONE, Deps
 from emu.ordering.models import Model
@@ -198,6 +198,31 @@ class Dispatcher:
         if not self._possible(run.wanted[0], value, own) or new.visits[run.pc] > self._repeats:
             return Step(events=track.events, state=new, dead=True)
         return self._ran(new, self._code.run(run.core, value))
+
+    def key(self, state: State) -> Hashable:
+        """Return what decides which values it can still store."""
+        wish, run = state.wish, state.run
+        return (
+            state.item,
+            state.mode,
+            (wish.fetch, id(wish.core), wish.allows, wish.inside, wish.data),
+            None if run is None else (self._code.contents(run.core), run.wanted, run.stop, run.pc),
+            state.answered,
+            state.expected,
+            state.kept,
+            bool(state.violation),
+            frozenset(state.track.own.items()),
+            frozenset(state.visits.items()),
+        )
+
+    def stage(self, state: State) -> Hashable:
+        """Return its item and the instruction in it."""
+        run = state.run
+        return state.item, state.mode, state.wish.fetch, None if run is None else (run.pc, run.stop)
+
+    def ahead(self, state: State, location: Hashable) -> int:
+        """Return bits of its events so far that come before every store to a location still to come."""
+        return state.track.ahead(release=is_ack(location))
 
     # --- items ---------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ whether it is a barrier. Memory that only one CPU uses is part of a `Core`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -154,6 +154,7 @@ class GuestCode:
         self._ends, self._warns, self._dropped = ends, warns, dropped
         self._cpu = SingleStep(port, memory)
         self._flows: dict[int, Flow] = {}
+        self._contents: dict[int, tuple[Core, Hashable]] = {}
         self._runs: dict[tuple[int, int | None], tuple[Core, Run]] = {}
         self._arm = port.name == "arm64"
 
@@ -176,6 +177,16 @@ class GuestCode:
     def register(self, core: Core, name: str) -> int:
         """Return a register."""
         return self._cpu.register(core.registers, name)
+
+    def contents(self, core: Core) -> Hashable:
+        """Return what a core consists of, so that cores can be compared."""
+        found = self._contents.get(id(core))
+        if found is None:
+            registers = tuple(self._cpu.register(core.registers, name) for name in self._port.registers.all)
+            memory = frozenset(core.memory.items())
+            found = core, (registers, memory, core.monitor, core.monitor_value)
+            self._contents[id(core)] = found
+        return found[1]
 
     def private(self, core: Core, address: int, size: int = 8) -> int:
         """Return what private memory holds."""

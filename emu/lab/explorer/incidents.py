@@ -238,6 +238,12 @@ def _incidents() -> list[Incident]:
             ("smp_wmb __klp_enable_patch", "rcu_assign_pointer"),
             "a func may be seen on the stack before its func->transition: either write barrier would do",
         ),
+        (
+            "missing-wmb-reverse",
+            "reverse",
+            ("smp_wmb klp_reverse_transition", "printk"),
+            "TIF_PATCH_PENDING may be seen before the new klp_target_state; a log line would do, too",
+        ),
     ):
         found.append(
             Incident(

@@ -149,9 +149,21 @@ class Installer:
         track.write(operation.address, new, tag, atomic_read=read, data=deps, locked=True)
         if kind is OpKind.ATOMIC_ADD:
             track.barrier("full")
+            if new >> 8 * operation.size - 1:  # nobody holds it, so nobody will let go
+                ended = Ended(End.STUCK, "waits for a count that is below zero")
+                return Step(events=track.events, state=state, completed=track.completed, final=ended)
             if new:
                 return self._want(state._replace(part=1, track=track), operation.address)
         return self._run(state._replace(at=state.at + 1, track=track))
+
+    def key(self, state: _State) -> Hashable:
+        """Return what decides which values it can still store."""
+        own = frozenset(state.track.own.items())
+        return state.answers, state.at, state.part, state.requests, state.sources, own
+
+    def stage(self, state: _State) -> Hashable:
+        """Return the operation that comes next."""
+        return state.at, state.part
 
     # --- going on ------------------------------------------------------------------------------
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
-from typing import Any
 
 from emu.build.memory_map import KERNEL_TEXT
 from emu.lab.explorer.calls import Call, Exit
@@ -15,12 +14,14 @@ from emu.lab.explorer.judge import Found
 from emu.lab.explorer.orders import RULES
 from emu.lab.explorer.patching_side import PatchingSide
 from emu.lab.explorer.places import Places
+from emu.lab.explorer.reach import reach
 from emu.lab.explorer.scenarios import ORIGINAL
 from emu.lab.explorer.splitting import explore_split
 from emu.lab.explorer.world import FUNCTION, PATCHES
 from emu.machine.operations import OpKind
+from emu.ordering.explore import nothing_found
+from emu.ordering.memory_use import NO_LIMIT, MemoryBudgetError, MemoryLimit
 from emu.ordering.models import Model
-from emu.ordering.tree import Forest, Program
 from emu.structs import KLP_OPS, PERCPU, TASK
 
 _ENDS = KERNEL_TEXT.end - 16
@@ -53,8 +54,7 @@ class LivepatchLaboratory(PatchingSide):
 
     def programs(self, cpus: int) -> list[list[tuple[str, ...]]]:
         """Return what the dispatching CPUs do; several do the same."""
-        wanted = self.scenario.items if cpus == 1 else self.scenario.several
-        return [[names] * cpus for names in wanted]
+        return [[names] * cpus for names in self.scenario.items]
 
     def _dropped_code(self, dropped: frozenset[str]) -> frozenset[int]:
         return frozenset(address for name, address in self.barriers.items() if name in dropped)
@@ -175,6 +175,7 @@ class LivepatchLaboratory(PatchingSide):
         dropped: frozenset[str] = frozenset(),
         max_seconds: float | None = None,
         max_executions: int | None = None,
+        memory: MemoryLimit = NO_LIMIT,
         progress: Callable[[int, int], None] | None = None,
     ) -> Found:
         """Return every outcome.
@@ -183,58 +184,58 @@ class LivepatchLaboratory(PatchingSide):
             model: of memory.
             items: what each dispatching CPU does.
             dropped: steps and barriers that are left out.
-            max_seconds, max_executions: budgets.
+            max_seconds, max_executions, memory: budgets.
             progress: see `emu.ordering.explore.explore`.
         """
         places = Places()
         code = self._code(self._dropped_code(dropped))
-        relevant: frozenset[Hashable] | None = None
-        for last in (False, True):
-            programs: list[Any] = [
-                Installer(
-                    model,
-                    lambda answers: self.replayed(answers, dropped),
-                    cpus=range(1, len(items) + 1),
-                    relevant=relevant,
-                    text=self.text,
-                    lines=self.lines,
-                    syncs=self.syncs,
-                    gates=self.gates,
-                    source=self.world.address("klp_target_state"),
-                    initial=self.initial(),
-                    dropped=dropped,
-                    places=places,
-                ),
-                *(
-                    Dispatcher(
-                        model,
-                        cpu,
-                        code,
-                        self._items(code, cpu, names),
-                        expected=self.scenario.side,
-                        places=places,
-                        name=self.code_name,
-                        location=self.names.location,
-                        warned=self._warned,
-                    )
-                    for cpu, names in enumerate(items, 1)
-                ),
-            ]
-            if last:
-                break
-            Forest(programs, self.initial())
-            touched = {place for program in programs[1:] for place in program.touched}
-            relevant = frozenset(touched | set(self.observed))
-        whole: Sequence[Program] = programs
-        found = explore_split(
-            whole,
-            self.initial(),
-            rules=RULES[model],
-            observed=self.observed,
-            max_seconds=max_seconds,
-            max_executions=max_executions,
-            progress=progress,
-        )
+        dispatchers = [
+            Dispatcher(
+                model,
+                cpu,
+                code,
+                self._items(code, cpu, names),
+                expected=self.scenario.side,
+                places=places,
+                name=self.code_name,
+                location=self.names.location,
+                warned=self._warned,
+            )
+            for cpu, names in enumerate(items, 1)
+        ]
+
+        def installer(relevant: frozenset[Hashable] | None) -> Installer:
+            return Installer(
+                model,
+                lambda answers: self.replayed(answers, dropped),
+                cpus=range(1, len(items) + 1),
+                relevant=relevant,
+                text=self.text,
+                lines=self.lines,
+                syncs=self.syncs,
+                gates=self.gates,
+                source=self.world.address("klp_target_state"),
+                initial=self.initial(),
+                dropped=dropped,
+                places=places,
+            )
+
+        try:
+            reach([installer(None), *dispatchers], self.initial(), memory=memory)
+            touched = {place for program in dispatchers for place in program.touched}
+            found = explore_split(
+                installer(frozenset(touched | set(self.observed))),
+                dispatchers,
+                self.initial(),
+                rules=RULES[model],
+                observed=self.observed,
+                max_seconds=max_seconds,
+                max_executions=max_executions,
+                memory=memory,
+                progress=progress,
+            )
+        except (MemoryBudgetError, MemoryError):
+            found = nothing_found("memory")
         return Found(
             exploration=found,
             places=places,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from emu.errors import UnknownNameError
 from emu.lab.explorer.report import Report, Violation
 from emu.lab.explorer.run import Laboratory, explore_scenario
+from emu.ordering.memory_use import NO_LIMIT, MemoryLimit
 from emu.ordering.models import Model
 
 
@@ -61,6 +62,7 @@ def mutate(
     *,
     cpus: int = 1,
     max_seconds: float | None = None,
+    memory: MemoryLimit = NO_LIMIT,
     tell: Callable[[str], None] = lambda _line: None,
 ) -> Iterator[Mutation]:
     """Yield every step of the scenarios with whether it is needed, all scenarios of one port.
@@ -70,6 +72,7 @@ def mutate(
         model: of memory.
         cpus: dispatching CPUs.
         max_seconds: budget of each exploration.
+        memory: limit to what the process has in use.
         tell: is told what is explored now.
     """
     steps = dict.fromkeys(step for laboratory in laboratories for step in laboratory.steps())
@@ -79,7 +82,9 @@ def mutate(
             if step not in laboratory.steps():
                 continue
             tell(f"{laboratory.arch}: {laboratory.name} without {step}")
-            report = explore_scenario(laboratory, model, cpus=cpus, dropped=(step,), max_seconds=max_seconds)
+            report = explore_scenario(
+                laboratory, model, cpus=cpus, dropped=(step,), max_seconds=max_seconds, memory=memory
+            )
             executions += report.executions
             decided = decided and (report.complete or bool(report.violations))
             if report.violations:

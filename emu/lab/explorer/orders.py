@@ -139,6 +139,16 @@ class Track:
             )
         return self._add(WRITE, location, value, placed, tag, partner=atomic_read)
 
+    def ahead(self, *, release: bool) -> int:
+        """Return bits of the events that come before any write still to come.
+
+        Args:
+            release: it will be one, or have a full barrier before it.
+        """
+        if self.model is not Model.ARM64:
+            return (1 << self.count) - 1  # no write is made visible before what precedes it
+        return int(self._order.copy().write(None, release=release).local)
+
     def branch(self, condition: Deps) -> None:
         """Add a conditional branch."""
         self._order.conditional_branch(condition)

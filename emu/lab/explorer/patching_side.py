@@ -64,6 +64,8 @@ class PatchingSide:
         """Return what the patching CPU does under certain answers."""
         key = dropped, answers
         if key not in self._traces:
+            for old in [one for one in self._traces if one[0] and one[0] != dropped]:
+                del self._traces[old]  # nobody comes back to what was left out before
             self.replays += 1
             self._traces[key] = self._begin(answers, dropped).trace(self.scenario.body)
         return self._traces[key]

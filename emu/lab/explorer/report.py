@@ -51,7 +51,7 @@ class Report:
         outcomes: most frequent first.
         violations: shortest first.
         complete: whether nothing is missing.
-        stopped_by: why not: ``time``, ``executions`` or ``paths``.
+        stopped_by: why not: ``time``, ``executions``, ``memory`` or ``paths``.
         seconds: it took.
     """
 

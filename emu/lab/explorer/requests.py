@@ -25,6 +25,8 @@ PREEMPTIBLE = ANYWHERE | {QUIESCENT}
 BETWEEN = PREEMPTIBLE | {TASKS}
 """Between two calls."""
 
+_ANSWER = "answer of CPU"
+
 
 def request(number: int) -> Hashable:
     """Return the location of a request."""
@@ -33,4 +35,9 @@ def request(number: int) -> Hashable:
 
 def ack(number: int, cpu: int) -> Hashable:
     """Return the location of a CPU's answer to it."""
-    return f"answer of CPU{cpu} to request {number}"
+    return f"{_ANSWER}{cpu} to request {number}"
+
+
+def is_ack(location: Hashable) -> bool:
+    """Whether a location is that of an answer."""
+    return isinstance(location, str) and location.startswith(_ANSWER)

@@ -7,8 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from emu.lab.explorer.judge import Found
-from emu.lab.explorer.report import Report
+from emu.lab.explorer.report import Report, Violation
+from emu.ordering.memory_use import NO_LIMIT, MemoryLimit
 from emu.ordering.models import Model
+
+_ENDLESS = Violation(what="no execution comes to an end: a CPU waits for ever", executions=0, schedule=())
+"""Without it, nothing would be wrong in any of no executions."""
 
 
 class Laboratory(Protocol):
@@ -36,6 +40,7 @@ class Laboratory(Protocol):
         dropped: frozenset[str] = frozenset(),
         max_seconds: float | None = None,
         max_executions: int | None = None,
+        memory: MemoryLimit = NO_LIMIT,
         progress: Callable[[int, int], None] | None = None,
     ) -> Found:
         """Return every outcome of programs."""
@@ -49,6 +54,7 @@ def explore_scenario(
     dropped: Sequence[str] = (),
     max_seconds: float | None = None,
     max_executions: int | None = None,
+    memory: MemoryLimit = NO_LIMIT,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Return every outcome of a scenario, or the first violation met: in the shortest programs that have one.
@@ -59,6 +65,7 @@ def explore_scenario(
         cpus: dispatching CPUs.
         dropped: steps and barriers that are left out.
         max_seconds, max_executions: budgets, of all programs together.
+        memory: limit to what the process has in use.
         progress: is called about once a second with decisions and executions of a program so far.
     """
     started = time.monotonic()
@@ -71,9 +78,13 @@ def explore_scenario(
             dropped=frozenset(dropped),
             max_seconds=left,
             max_executions=max_executions,
+            memory=memory,
             progress=progress,
         )
         exploration = found.exploration
+        violations = found.violations()
+        if exploration.complete and not exploration.executions:
+            violations = (_ENDLESS,)
         report = Report(
             scenario=laboratory.name,
             arch=laboratory.arch,
@@ -84,7 +95,7 @@ def explore_scenario(
             executions=exploration.executions,
             steps=exploration.steps,
             outcomes=found.endings(),
-            violations=found.violations(),
+            violations=violations,
             complete=exploration.complete,
             stopped_by=exploration.stopped_by,
             seconds=time.monotonic() - started,

@@ -74,7 +74,6 @@ class Livepatching:
         versions: what a task must run, by its side.
         items: what a dispatching CPU does; the last is the whole of it, those before are parts of it that are
             looked at first, so that a counterexample is a short one.
-        several: the same, where there is more than one of them.
     """
 
     name: str
@@ -84,7 +83,6 @@ class Livepatching:
     side: int = 0
     versions: Mapping[int, str] = field(default_factory=dict)
     items: tuple[tuple[str, ...], ...] = (("call",), ("exit", "call"), ("call", "exit", "call"))
-    several: tuple[tuple[str, ...], ...] = (("call",), ("exit", "call"))
 
 
 LIVEPATCHING: Mapping[str, Livepatching] = MappingProxyType(

@@ -1,204 +1,185 @@
 """Explores one path of the patching CPU at a time, against only those paths of the others that go with it.
 
-The others' choice trees hold every position at which they may answer every request, for every path of the
-patching CPU. Most of that can't go together: a path that makes two requests needs answers to two, a load
-that gave another CPU's value needs that CPU to store it. What can't is cut off before the search begins.
+A path says which requests are made and what every load of the patching CPU gave. Of the others' choice trees
+only what fits it is grown, see `emu.lab.explorer.fitting`; trees of one path are gone before the next.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import Any
 
-from emu.ordering.columns import FETCH, READ, WRITE
-from emu.ordering.explore import Exploration, Outcome, explore
-from emu.ordering.tree import Forest, Node, Program, Step, TreeBudgetError
+from emu.lab.explorer.contended import Word, apart, contended, without_the_impossible
+from emu.lab.explorer.fitting import Fitting, Foreseeing, Path
+from emu.lab.explorer.reach import Keyed, Reach, Values, own_values, reach
+from emu.ordering.explore import Exploration, Outcome, explore_trees, nothing_found
+from emu.ordering.memory_use import NO_LIMIT, MemoryBudgetError, MemoryLimit
+from emu.ordering.tree import Node, Step, TreeBudgetError, Trees
 
-_Pair = tuple[Hashable, Hashable]
-
-
-class _Fixed:
-    """A program that is a choice tree already."""
-
-    def __init__(self, root: Node) -> None:
-        self._root = root
-
-    def start(self) -> Step:
-        """Return the first step."""
-        return self._root.step._replace(state=self._root)
-
-    def read(self, state: Node, value: Hashable) -> Step:
-        """Return the child that begins with this value, or a dead end."""
-        for child in state.children:
-            if child.step.events[0].value == value:
-                return child.step._replace(state=child)
-        return state.step._replace(dead=True)
-
-    def way(self, state: Node, number: int) -> Step:
-        """Return one of the children."""
-        child = state.children[number]
-        return child.step._replace(state=child)
-
-
-class _Path(NamedTuple):
-    """One path of the patching CPU: its tree, what it stores, what it needs others to store."""
-
-    root: Node
-    writes: frozenset[_Pair]
-    needs: frozenset[_Pair]
+_MOST_PATHS = 100_000
+"""Paths of the patching CPU. # assumed: ample; scenarios have tens"""
 
 
 def explore_split(
-    programs: Sequence[Program],
+    patching: Keyed,
+    others: Sequence[Foreseeing],
     initial: Mapping[Hashable, Any],
     *,
     rules: int,
     observed: Sequence[Hashable] = (),
     max_seconds: float | None = None,
     max_executions: int | None = None,
+    memory: MemoryLimit = NO_LIMIT,
     progress: Callable[[int, int], None] | None = None,
 ) -> Exploration:
-    """Return what `emu.ordering.explore.explore` does; the first program is split by its paths.
+    """Return what `emu.ordering.explore.explore` does, the first program being split by its paths.
 
     Args:
-        programs: one per CPU.
+        patching: the program that is split.
+        others: the other programs.
         initial: value of each location that is not 0 at first.
         rules: of the model.
         observed: locations whose last value tells outcomes apart.
-        max_seconds, max_executions: budgets.
+        max_seconds, max_executions, memory: budgets.
         progress: is called with decisions and executions so far.
     """
     started = time.monotonic()
+    found = _Sum()
     try:
-        forest = Forest(programs, dict(initial))
+        _, *reached = reach([patching, *others], initial, memory=memory)
+        paths = _paths(patching, [one.stores for one in reached], initial, memory)
     except TreeBudgetError:
-        return Exploration(outcomes=(), executions=0, complete=False, steps=0, stopped_by="paths")
-    outcomes: list[Outcome] = []
-    executions = steps = 0
-    stored = [_stored(root) for root in forest.roots]
-    theirs = frozenset[_Pair]().union(*stored[1:])
-    for path in _paths(forest.roots[0], initial):
-        roots = [path.root]
-        for cpu, root in enumerate(forest.roots[1:], 1):
-            mine = {location for location, _ in stored[cpu]}
-            needs = frozenset(pair for pair in path.needs if pair[0] in mine)
-            kept = _restricted(root, path.writes | theirs, needs, initial, frozenset())
-            if kept is None:
-                break
-            roots.append(kept)
-        if len(roots) < len(forest.roots):
-            continue
+        return nothing_found("paths")
+    except (MemoryBudgetError, MemoryError):
+        return nothing_found("memory")
+    every = (trees for path in paths for trees in _trees(path, others, initial, reached, rules, memory))
+    while True:
+        try:
+            trees = next(every, None)
+        except (MemoryBudgetError, MemoryError):
+            return found.stopped("memory")
+        if trees is None:
+            return found.stopped("")
         seconds = None if max_seconds is None else max_seconds - (time.monotonic() - started)
         if seconds is not None and seconds <= 0:
-            return Exploration(
-                outcomes=tuple(outcomes),
-                executions=executions,
-                complete=False,
-                steps=steps,
-                stopped_by="time",
-            )
-        limit = None if max_executions is None else max_executions - executions
-        found = explore(
-            [_Fixed(root) for root in roots],
-            initial,
+            return found.stopped("time")
+        one = explore_trees(
+            trees,
             rules=rules,
             observed=observed,
             max_seconds=seconds,
-            max_executions=limit,
-            progress=_further(progress, steps, executions),
+            max_executions=None if max_executions is None else max_executions - found.executions,
+            memory=memory,
+            progress=_further(progress, found),
         )
-        outcomes += found.outcomes
-        executions += found.executions
-        steps += found.steps
-        if not found.complete:
-            return Exploration(
-                outcomes=tuple(outcomes),
-                executions=executions,
-                complete=False,
-                steps=steps,
-                stopped_by=found.stopped_by,
-            )
-    return Exploration(
-        outcomes=tuple(outcomes), executions=executions, complete=True, steps=steps, stopped_by=""
-    )
+        found.add(one)
+        if not one.complete:
+            return found.stopped(one.stopped_by)
 
 
-def _further(
-    progress: Callable[[int, int], None] | None, steps: int, executions: int
-) -> Callable[[int, int], None] | None:
+class _Sum:
+    """What the paths looked at so far have given."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self.executions = self.steps = 0
+
+    def add(self, one: Exploration) -> None:
+        """Add what one path gave."""
+        self.outcomes += one.outcomes
+        self.executions += one.executions
+        self.steps += one.steps
+
+    def stopped(self, why: str) -> Exploration:
+        """Return all that was found; ``why`` is empty at the end."""
+        return Exploration(
+            outcomes=tuple(self.outcomes),
+            executions=self.executions,
+            complete=not why,
+            steps=self.steps,
+            stopped_by=why,
+        )
+
+
+def _further(progress: Callable[[int, int], None] | None, found: _Sum) -> Callable[[int, int], None] | None:
     if progress is None:
         return None
-    return lambda more, found: progress(steps + more, executions + found)
+    steps, executions = found.steps, found.executions
+    return lambda more, new: progress(steps + more, executions + new)
 
 
-def _stored(root: Node) -> frozenset[_Pair]:
-    """Return all that a program may store on some path."""
-    found: set[_Pair] = set()
-    waiting = [root]
+def _paths(
+    program: Keyed, others: Sequence[Values], initial: Mapping[Hashable, Any], memory: MemoryLimit
+) -> list[Path]:
+    """Return every path of a program from start to end.
+
+    Raises:
+        TreeBudgetError: there are too many.
+        MemoryBudgetError: too much memory is in use.
+    """
+    found: list[Path] = []
+    waiting: list[tuple[Step, tuple[Node, ...]]] = [(program.start(), ())]
     while waiting:
-        node = waiting.pop()
-        found.update((event.location, event.value) for event in node.step.events if event.kind == WRITE)
-        waiting += node.children
-    return frozenset(found)
-
-
-def _paths(root: Node, initial: Mapping[Hashable, Any]) -> list[_Path]:
-    """Return every path of a program from start to end, as a tree with one leaf."""
-    found: list[_Path] = []
-
-    def follow(node: Node, nodes: tuple[Node, ...]) -> None:
-        nodes = (*nodes, node)
-        for child in node.children:
-            follow(child, nodes)
-        if not node.children and node.step.wants is None and not node.step.ways:
-            found.append(_path(nodes, initial))
-
-    follow(root, ())
+        step, nodes = waiting.pop()
+        if step.dead:
+            continue
+        memory.check()
+        nodes = (*nodes, Node(step._replace(state=None)))
+        if step.wants is not None:
+            values = dict.fromkeys(own_values(step.wants, initial))
+            for theirs in others:
+                values.update(theirs.get(step.wants.location, {}))
+            waiting += [(program.read(step.state, value), nodes) for value in reversed(values)]
+        elif step.ways:
+            waiting += [(program.way(step.state, number), nodes) for number in reversed(range(step.ways))]
+        else:
+            path = Path(nodes, initial)
+            if all(any(value in theirs.get(at, {}) for theirs in others) for at, value in path.needs):
+                found.append(path)
+        if len(found) > _MOST_PATHS:
+            raise TreeBudgetError
     return found
 
 
-def _path(nodes: Sequence[Node], initial: Mapping[Hashable, Any]) -> _Path:
-    own: dict[Hashable, Any] = {}
-    needs: set[_Pair] = set()
-    for node in nodes:
-        for event in node.step.events:
-            if event.kind == WRITE:
-                own[event.location] = event.value
-            elif event.kind & (READ | FETCH) and event.value != own.get(
-                event.location, initial.get(event.location, 0)
-            ):
-                needs.add((event.location, event.value))
-    below: Node | None = None
-    for node in reversed(nodes):
-        below = Node(node.step, children=[] if below is None else [below])
-    assert below is not None, "a path has a beginning"
-    writes = frozenset((e.location, e.value) for n in nodes for e in n.step.events if e.kind == WRITE)
-    return _Path(below, writes, frozenset(needs))
-
-
-def _restricted(
-    node: Node,
-    others: frozenset[_Pair],
-    needs: frozenset[_Pair],
+def _trees(
+    path: Path,
+    others: Sequence[Foreseeing],
     initial: Mapping[Hashable, Any],
-    own: frozenset[_Pair],
-) -> Node | None:
-    """Return the part of a tree whose paths load what there is and store what is needed; None if empty."""
-    for event in node.step.events:
-        pair = event.location, event.value
-        if event.kind == WRITE:
-            own |= {pair}
-        elif event.kind & (READ | FETCH):
-            known = pair in others or pair in own or initial.get(event.location, 0) == event.value
-            if not known:
-                return None
-    if not node.children:
-        ended = node.step.wants is None and not node.step.ways
-        return Node(node.step) if ended and needs <= own else None
-    kept = [_restricted(child, others, needs, initial, own) for child in node.children]
-    children = [child for child in kept if child is not None]
-    if not children:
-        return None
-    step = node.step if node.step.wants is not None else node.step._replace(ways=len(children))
-    return Node(step, children=children)
+    reached: Sequence[Reach],
+    rules: int,
+    memory: MemoryLimit,
+) -> Iterator[Trees]:
+    """Yield trees that fit a path and together hold all that does, each way once."""
+    words = contended(reached)
+    roots: list[Node] = []
+    for number, program in enumerate(others):
+        theirs = [one for other, one in enumerate(reached) if other != number]
+        fitting = Fitting(
+            program,
+            path,
+            initial,
+            mine=reached[number].stores,
+            others=[one.stores for one in theirs],
+            words=[Word(at, initial.get(at, 0), path.events, theirs) for at in words],
+            rules=rules,
+            memory=memory,
+        )
+        root = fitting.grow()
+        if root is None:
+            return
+        roots.append(root)
+    for location in words:
+        kept = without_the_impossible(path.root, roots, location, initial.get(location, 0), memory)
+        if kept is None:
+            return
+        roots = kept
+    if not words:
+        yield Trees([path.root, *roots], initial)
+        return
+    # The first CPU's ways by how they meet the word: what the others can do then is much less.
+    first = initial.get(words[0], 0)
+    for root in apart(roots[0], words[0], first):
+        kept = without_the_impossible(path.root, [root, *roots[1:]], words[0], first, memory)
+        if kept is not None:
+            yield Trees([path.root, *kept], initial)

@@ -11,6 +11,7 @@ from emu.lab.explorer.incidents import INCIDENTS
 from emu.lab.explorer.report import Report
 from emu.lab.explorer.run import explore_scenario
 from emu.lab.explorer.scenarios import LIVEPATCHING, Livepatching
+from emu.ordering.models import Model
 
 
 def _explore(shelf: Shelf, name: str, arch: str, *dropped: str) -> Report:
@@ -33,6 +34,20 @@ class TestIncidents:
     def test_fixed_holds(self, shelf: Shelf, name: str) -> None:
         assert _explore(shelf, f"incident:{name}/fixed", INCIDENTS[name].ports[0]).holds
 
+    @pytest.mark.parametrize("name", ["missing-rmb-2", "int3-no-sync", "site-pair"])
+    def test_the_same_with_two_cpus(self, name: str) -> None:
+        shelf, arch = Shelf(2), INCIDENTS[name].ports[0]
+        broken, fixed = named(f"incident:{name}"), named(f"incident:{name}/fixed")
+        model = model_for(arch, "auto")
+
+        found = explore_scenario(shelf.laboratory(broken, arch), model, cpus=2, dropped=broken.dropped)
+        items = [("call",)] * 2 if isinstance(fixed.subject, Livepatching) else [("site",)] * 2
+        mended = shelf.laboratory(fixed, arch).explore(model, items)
+
+        assert found.violations
+        assert mended.exploration.complete
+        assert not mended.violations()
+
 
 class TestInvariants:
     @pytest.mark.parametrize(
@@ -48,6 +63,7 @@ class TestInvariants:
             ("poke-on", "arm64", ("ic ivau",), "after it has seen the poke complete"),
             ("poke-on", "x86_64", ("sync after int3",), "bytes of the old and of the new"),
             ("poke-off", "x86_64", ("bp_desc entry",), "an int3 that nobody knows of"),
+            ("poke-on", "x86_64", ("bp_desc refs",), "an int3 that nobody knows of"),
         ],
     )
     def test_dropped(
@@ -56,6 +72,19 @@ class TestInvariants:
         report = _explore(shelf, scenario, arch, *dropped)
 
         assert [one for one in report.violations if what in one.what]
+
+    def test_no_execution_proves_nothing(self, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+        laboratory = shelf.laboratory(named("enable"), "arm64")
+        found = laboratory.explore(Model.ARM64, [("call",)])
+        none = replace(found, exploration=replace(found.exploration, outcomes=(), executions=0))
+        monkeypatch.setattr(laboratory, "explore", lambda *_items, **_rest: none)
+
+        report = explore_scenario(laboratory, Model.ARM64)
+
+        assert not report.holds
+        assert [one.what for one in report.violations] == [
+            "no execution comes to an end: a CPU waits for ever"
+        ]
 
     def test_a_version_that_is_none(self, shelf: Shelf) -> None:
         odd = replace(LIVEPATCHING["enable"], name="odd", versions={0: "original", 1: "livepatch-2"})

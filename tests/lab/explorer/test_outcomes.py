@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from emu.lab.explorer import livepatching, splitting
+from emu.lab.explorer import livepatching, poking, splitting
 from emu.lab.explorer.catalogue import Shelf, model_for, named
 from emu.lab.explorer.livepatching import LivepatchLaboratory
 from emu.lab.explorer.run import explore_scenario
 from emu.ordering.explore import explore
+from emu.ordering.memory_use import MemoryLimit
 from emu.ordering.models import Model
 from tests.reference.interleaving import finals
 
@@ -80,6 +81,17 @@ class TestOutcomes:
 
         assert first == second  # but for the seconds
 
+    def test_who_is_first_makes_no_difference(self) -> None:
+        laboratory = Shelf(2).laboratory(named("poke-on"), "x86_64")
+
+        one, other = (
+            laboratory.explore(Model.TSO, items)
+            for items in ([("done", "site"), ("site",)], [("site",), ("done", "site")])
+        )
+
+        assert one.exploration.executions == other.exploration.executions > 141  # of a site each
+        assert {told.cpus[1:] for told in one.endings()} == {told.cpus[:0:-1] for told in other.endings()}
+
     def test_two_cpus_keep_their_tasks_apart(self) -> None:
         laboratory = Shelf(2).laboratory(named("stacked-enable"), "x86_64")
 
@@ -87,8 +99,11 @@ class TestOutcomes:
 
         assert report.holds
         both = {one.cpus[1:] for one in report.outcomes}
-        assert ("no switch, livepatch-1", "switched to patched, livepatch-2") in both
-        assert ("switched to patched, livepatch-2", "switched to patched, livepatch-2") in both
+        stays, switches = (
+            "livepatch-1, no switch, livepatch-1",
+            "livepatch-1, switched to patched, livepatch-2",
+        )
+        assert {(stays, switches), (switches, stays), (switches, switches)} <= both
 
 
 class TestBudgets:
@@ -108,6 +123,14 @@ class TestBudgets:
         assert not report.complete
         assert report.stopped_by == "time"
 
+    @pytest.mark.parametrize("scenario", ["enable", "poke-on"])
+    def test_memory(self, shelf: Shelf, scenario: str) -> None:
+        laboratory = shelf.laboratory(named(scenario), "arm64")
+
+        report = explore_scenario(laboratory, Model.ARM64, memory=MemoryLimit(1))
+
+        assert (report.complete, report.stopped_by, report.holds) == (False, "memory", False)
+
 
 class TestTwins:
     @pytest.mark.parametrize("items", [("call",), ("exit", "call")])
@@ -118,9 +141,9 @@ class TestTwins:
         laboratory = shelf.laboratory(named("stacked-enable"), arch)
         kept = []
 
-        def keep(programs, initial, **rest):  # type: ignore[no-untyped-def]
-            kept.append((programs, initial))
-            return splitting.explore_split(programs, initial, **rest)
+        def keep(patching, others, initial, **rest):  # type: ignore[no-untyped-def]
+            kept.append(([patching, *others], initial))
+            return splitting.explore_split(patching, others, initial, **rest)
 
         monkeypatch.setattr(livepatching, "explore_split", keep)
         assert isinstance(laboratory, LivepatchLaboratory)
@@ -131,15 +154,33 @@ class TestTwins:
         assert {outcome.finals for outcome in found.exploration.outcomes} == expected
         assert len(expected) > 1 or items == ("call",)
 
-    @pytest.mark.parametrize("scenario", ["enable", "disable"])
+    @pytest.mark.parametrize(
+        ("scenario", "arch", "items"),
+        [
+            ("enable", "arm64", [("exit", "call")]),
+            ("disable", "arm64", [("exit", "call")]),
+            ("reverse", "arm64", [("call",), ("call",)]),
+            ("poke-on", "x86_64", [("done", "site")]),
+            ("poke-off", "arm64", [("done", "site"), ("site", "done", "site")]),
+            pytest.param("poke-on", "x86_64", [("site",), ("site",)], marks=pytest.mark.slow),
+            pytest.param(
+                "stacked-enable", "x86_64", [("exit", "call"), ("exit", "call")], marks=pytest.mark.slow
+            ),
+        ],
+    )
     def test_splitting_loses_nothing(
-        self, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, scenario: str
+        self, monkeypatch: pytest.MonkeyPatch, scenario: str, arch: str, items: list[tuple[str, ...]]
     ) -> None:
-        laboratory = shelf.laboratory(named(scenario), "arm64")
-        split = laboratory.explore(Model.ARM64, [("exit", "call")])
+        laboratory = Shelf(len(items)).laboratory(named(scenario), arch)
+        model = model_for(arch, "auto")
+        split = laboratory.explore(model, items)
 
-        monkeypatch.setattr(livepatching, "explore_split", explore)
-        whole = laboratory.explore(Model.ARM64, [("exit", "call")])
+        def together(patching, others, initial, **rest):  # type: ignore[no-untyped-def]
+            return explore([patching, *others], initial, **rest)
+
+        monkeypatch.setattr(livepatching, "explore_split", together)
+        monkeypatch.setattr(poking, "explore_split", together)
+        whole = laboratory.explore(model, items)
 
         assert split.exploration.executions == whole.exploration.executions
         assert split.endings() == whole.endings()
