@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emu.cli.exits import DONE, NO
+from emu.errors import EmuError
 
 if TYPE_CHECKING:
     from emu.lab.explorer.mutations import Mutation
@@ -70,11 +71,14 @@ def command(
     """
     if drop == "all":
         return _table(scenario, model, arch, cpus, seconds, memory, as_json=as_json)
-    from emu.lab.explorer.catalogue import Shelf, model_for, named
+    from emu.lab.explorer.catalogue import GROUPS, Shelf, model_for, named
     from emu.lab.explorer.mutations import check_steps
     from emu.lab.explorer.run import explore_scenario
     from emu.ordering.memory_use import MemoryLimit
 
+    if scenario in GROUPS:
+        several = ", ".join(GROUPS[scenario])
+        raise EmuError(f"{scenario} means several scenarios, which only --drop all explores: {several}")
     explored = named(scenario)
     port = arch if arch is not None else "x86_64" if "x86_64" in explored.ports else explored.ports[0]
     laboratory = Shelf(cpus).laboratory(explored, port)

@@ -52,6 +52,16 @@ class Placed(NamedTuple):
     deps: Deps
 
 
+def _joined(events: int, sets: list[int]) -> int:
+    """Return a set of events with the sets that belong to each of them."""
+    joined = rest = events
+    while rest:
+        low = rest & -rest
+        joined |= sets[low.bit_length() - 1]
+        rest ^= low
+    return joined
+
+
 class ArmOrder:
     """Order of the events of one CPU along one path; copied where paths part."""
 
@@ -139,26 +149,11 @@ class ArmOrder:
         if not fetch:
             synced |= self._dsb_all
         synced &= self._invalidations
-        closed = lob
-        rest = lob
-        while rest:
-            low = rest & -rest
-            closed |= self._closed_lob[low.bit_length() - 1]
-            rest ^= low
+        closed = _joined(lob, self._closed_lob)
         self._closed_lob.append(closed)
         self._pick_sources.append(pick | self._pick_control)
-        local = closed
-        if write:
-            rest = closed
-            while rest:
-                low = rest & -rest
-                local |= self._pick_sources[low.bit_length() - 1]
-                rest ^= low
-        rest = local
-        while rest:
-            low = rest & -rest
-            local |= self._closed_local[low.bit_length() - 1]
-            rest ^= low
+        local = _joined(closed, self._pick_sources) if write else closed
+        local = _joined(local, self._closed_local)
         self._closed_local.append(local)
         return index, local, synced
 

@@ -135,6 +135,9 @@ class Forest:
         unwritten: initial value of all other locations.
         lazily: a read returns only the values that `give` is called with.
         memory: its limit.
+
+    Raises:
+        TreeBudgetError: it takes more nodes.
     """
 
     def __init__(

@@ -66,6 +66,7 @@ class TestExplore:
         ("arguments", "said"),
         [
             (("nowhere",), "unknown scenario to explore 'nowhere'"),
+            (("pokes",), "pokes means several scenarios, which only --drop all explores: poke-on, poke-off"),
             (("incident:nowhere",), "unknown incident to explore 'nowhere'"),
             (("incident:fork-race",), "is run, not explored: klpemu run incident:fork-race"),
             (("incident:missing-rmb-2/mended",), "unknown variant 'mended'"),
