@@ -150,8 +150,7 @@ def store(
         own: bits of the events of the same instruction that are not ordered before it.
         kind: of the write, for the order of the CPU's events.
     """
-    code = state.code
-    access = code.access(address, size)
+    access = state.code.access(address, size)
     value = truncated(value, size)
     if len(access.pieces) == 1 and entry < 0:
         if own:
@@ -159,10 +158,7 @@ def store(
         if "atomic_read" in kind:
             kind["atomic_read"] = partner
         placed = state.order.write(address, deps, data, **kind)
-        restricted = code.restricts(address, value)
-        state.wrote(Event(WRITE, address, value, placed.local, placed.synced, partner, -1, restricted))
-        if code.is_text(address):
-            state.texts = {**state.texts, address: (*state.texts.get(address, ()), value)}
+        _wrote(state, Event(WRITE, address, value, placed.local, placed.synced, partner))
         return
     if entry < 0 and (access.single or kind.get("locked")):
         entry = enter(state, access.pieces, reads=False)
@@ -179,4 +175,16 @@ def store(
             together=locations, **kind,
         )  # fmt: skip
         part = truncated(value >> 8 * (piece.address - address), piece.size)
-        state.wrote(Event(WRITE, piece.address, part, placed.local | behind, placed.synced, read, entry))
+        local = placed.local | behind
+        _wrote(state, Event(WRITE, piece.address, part, local, placed.synced, read, entry))
+
+
+def _wrote(state: State, event: Event) -> None:
+    """Record a write, which may be one to code."""
+    code, address, value = state.code, event.location, event.value
+    assert isinstance(address, int), "code writes to addresses"
+    if code.restricts(address, value):
+        event = event._replace(restricted=True)
+    state.wrote(event)
+    if code.is_text(address):
+        state.texts = {**state.texts, address: (*state.texts.get(address, ()), value)}
