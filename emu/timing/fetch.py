@@ -176,7 +176,7 @@ def follow(cpu: Words, shared: Words, kind: int, pc: int, next_pc: int, taken: b
 def predict(cpu: Words, kind: int, pc: int, length: int, next_pc: int) -> bool:
     """Predict a branch, learn how it went, and say whether the prediction was right.
 
-    Directions: see `emu.timing.directions`. Indirect branches: by address and the direct jumps that led there;
+    Directions: see `emu.timing.directions`. Indirect branches: by address and the direct jumps before them;
     where other indirect ones went is not looked at. Returns: a stack.
     """
     taken = next_pc != pc + length
