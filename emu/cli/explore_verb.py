@@ -69,12 +69,16 @@ def command(
     With --drop all, SCENARIO may also be livepatch, pokes or all, which mean several at once.
     """
     if drop == "all":
+        if executions is not None:
+            raise click.UsageError("--executions does not go with --drop all; --seconds and --memory do")
         return _table(scenario, model, arch, cpus, seconds, memory, as_json=as_json)
-    from emu.lab.explorer.catalogue import Shelf, model_for, named
+    from emu.lab.explorer.catalogue import GROUPS, Shelf, model_for, named
     from emu.lab.explorer.mutations import check_steps
     from emu.lab.explorer.run import explore_scenario
     from emu.ordering.memory_use import MemoryLimit
 
+    if scenario in GROUPS:
+        raise click.UsageError(f"{scenario} is {', '.join(GROUPS[scenario])}: name one, or give --drop all")
     explored = named(scenario)
     port = arch if arch is not None else "x86_64" if "x86_64" in explored.ports else explored.ports[0]
     laboratory = Shelf(cpus).laboratory(explored, port)

@@ -74,6 +74,8 @@ class TestExplore:
             (("incident:site-pair", "--arch", "x86_64"), "it is for arm64"),
             (("poke-on", "--drop", "int4"), "unknown step of poke-on on x86_64 'int4'"),
             (("enable", "--seconds", "0"), "seconds"),
+            (("pokes",), "pokes is poke-on, poke-off: name one, or give --drop all"),
+            (("enable", "--drop", "all", "--executions", "4"), "--executions does not go with --drop all"),
             (("enable", "--cpus", "9"), "cpus"),
         ],
     )
