@@ -110,14 +110,17 @@ def _print(piece: Piece, found: Prediction, measured: Measured | None, *, view: 
         click.echo(f"  {name:<{width}}  {cycles:>6}")
     if view:
         click.echo()
-        _print_view(found.lines)
+        _print_view(piece, found.lines)
 
 
-def _print_view(lines: tuple[Line, ...]) -> None:
+def _print_view(piece: Piece, lines: tuple[Line, ...]) -> None:
     click.echo("  fetch dispatch ready issue complete retire  instruction")
+    before = ""
     for line in lines:
-        if line.symbol:
-            click.echo(f"{line.symbol}:")
+        stretch = piece.stretch_at(line.address)
+        if line.symbol or stretch != before:  # it begins, or is returned to
+            click.echo(f"{stretch}:")
+        before = stretch
         waits = _waits(line)
         text = (
             f"  {line.fetch:>5} {line.dispatch:>8} {line.ready:>5} {line.issue:>5} {line.complete:>8} "

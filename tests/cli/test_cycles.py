@@ -101,6 +101,14 @@ class TestPrediction:
         found = json.loads(run(capsys, str(path), "--json")[1])
         assert (found["unit"], found["mispredicts_per_iteration"]) == ("call", 0)
 
+    def test_the_view_tells_where_a_return_goes(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        path = tmp_path / "calls.s"
+        path.write_text(".globl kernel\nkernel: call inner\nret\ninner: nop\nret\n", "utf-8")
+        view = run(capsys, str(path), "--view")[1].partition("instruction\n")[2].splitlines()
+        assert [line for line in view if line.endswith(":")] == ["kernel:", "inner:", "kernel:"]
+
     def test_a_model_of_ones_own(self, capsys: pytest.CaptureFixture[str], loop: str, tmp_path: Path) -> None:
         path, text = tmp_path / "mine.toml", ZEN4.read_text("utf-8")
         assert "\nalu = {" in text

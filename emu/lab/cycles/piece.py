@@ -59,6 +59,12 @@ class Piece:
         """Return the symbol at exactly ``address``, empty if there is none."""
         return next((name for name, at in sorted(self.symbols.items()) if at == address), "")
 
+    def stretch_at(self, address: int) -> str:
+        """Return the last symbol of the text at or before ``address``; its first address if there is none."""
+        base, content = self.text
+        places = [(at, name) for name, at in self.symbols.items() if base <= at < base + len(content)]
+        return max((place for place in places if place[0] <= address), default=(base, f"{base:#x}"))[1]
+
 
 def read_piece(path: Path, arch: str | None, entry: str | None) -> Piece:
     """Return the code in a file.
