@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emu.cli.exits import DONE, NO
+from emu.cli.seconds import Seconds
 
 if TYPE_CHECKING:
     from emu.lab.explorer.mutations import Mutation
@@ -35,9 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--drop", help="Leave out steps or barriers: names with commas between them, or all, one at a time."
 )
-@click.option(
-    "--seconds", type=click.FloatRange(0, min_open=True), help="Stop an exploration after about so long."
-)
+@click.option("--seconds", type=Seconds(), help="Stop an exploration after about so long.")
 @click.option("--executions", type=click.IntRange(1), help="Stop an exploration after so many executions.")
 @click.option(
     "--memory",
