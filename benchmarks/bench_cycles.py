@@ -1,7 +1,7 @@
 """How close does the cycle model come to the host's CPU, next to llvm-mca?
 
-Every kernel, both halves, and per half and for dispatch kernels the mean absolute percentage error (MAPE).
-docs/cycle-model.md says what the halves are. Needs a host that has a CPU model, and quiet.
+Every kernel of three sets; per set and for dispatch kernels the mean absolute percentage error (MAPE).
+docs/cycle-model.md says what the sets are. Needs a host that has a CPU model, and quiet.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.cycles import dev, unseen
+from benchmarks.cycles import dev, third, unseen
 from benchmarks.cycles.frame import Kernel, source
 from benchmarks.harness import Result, Table, main
 from emu.errors import EmuError
@@ -26,7 +26,7 @@ from emu.lab.cycles.host import cpu_name, host_model, measure
 from emu.lab.cycles.piece import read_piece
 from emu.lab.cycles.predict import Prediction, Predictor
 
-HALVES = {"dev": dev.KERNELS, "unseen": unseen.KERNELS}
+SETS = {"dev": dev.KERNELS, "unseen": unseen.KERNELS, "third": third.KERNELS}
 MCA_CPUS = ("znver4", "znver3")
 _ITERATIONS = 100
 
@@ -101,7 +101,7 @@ def errors(title: str, rows: Sequence[Row]) -> list[tuple[str, ...]]:
 
 
 def measure_all(quick: bool) -> Result:
-    """Measure and predict every kernel of both halves."""
+    """Measure and predict every kernel of each set."""
     model = host_model()
     if model is None:
         print(f"no CPU model describes this host: {cpu_name()}", file=sys.stderr)
@@ -111,19 +111,19 @@ def measure_all(quick: bool) -> Result:
         f"model {model}; llvm-mca -mcpu={mca_model}" if mca_model else f"model {model}; no llvm-mca here"
     ]
     found: dict[str, list[Row]] = {}
-    for half, kernels in HALVES.items():
-        found[half] = []
+    for kernel_set, kernels in SETS.items():
+        found[kernel_set] = []
         for name, kernel in list(kernels.items())[: 3 if quick else None]:
             try:
-                found[half].append(row(name, kernel, model, mca_model))
+                found[kernel_set].append(row(name, kernel, model, mca_model))
             except EmuError as error:
                 notes.append(f"{name} left out: {error}")
     rows = [
         line
-        for half, measured in found.items()
+        for kernel_set, measured in found.items()
         for title, chosen in (
-            (half, measured),
-            (f"{half}, dispatch only", [r for r in measured if r.group == "dispatch"]),
+            (kernel_set, measured),
+            (f"{kernel_set}, dispatch only", [r for r in measured if r.group == "dispatch"]),
         )
         for line in errors(title, chosen)
     ]
@@ -138,19 +138,19 @@ def measure_all(quick: bool) -> Result:
             columns=("kernel", "this CPU", "klpemu", "off by", "llvm-mca"),
             rows=tuple(
                 (
-                    f"{half}, {r.name}",
+                    f"{kernel_set}, {r.name}",
                     f"{r.hardware:,.2f} ({r.low:,.2f} .. {r.high:,.2f})",
                     f"{r.model:,.2f}",
                     f"{100 * (r.model / r.hardware - 1):+.1f} %",
                     f"{r.mca:,.2f}" if r.mca else "",
                 )
-                for half, measured in found.items()
+                for kernel_set, measured in found.items()
                 for r in measured
                 if abs(r.model / r.hardware - 1) > 0.15
             ),
         ),
     )
-    data = {half: [asdict(r) for r in measured] for half, measured in found.items()}
+    data = {kernel_set: [asdict(r) for r in measured] for kernel_set, measured in found.items()}
     return Result(tables=tables, data=data, notes=tuple(notes))
 
 

@@ -12,6 +12,7 @@ import click
 
 from emu.cli.exits import DONE, NO
 from emu.cli.seconds import Seconds
+from emu.errors import EmuError
 
 if TYPE_CHECKING:
     from emu.lab.explorer.mutations import Mutation
@@ -77,7 +78,8 @@ def command(
     from emu.ordering.memory_use import MemoryLimit
 
     if scenario in GROUPS:
-        raise click.UsageError(f"{scenario} is {', '.join(GROUPS[scenario])}: name one, or give --drop all")
+        several = ", ".join(GROUPS[scenario])
+        raise EmuError(f"{scenario} means several scenarios, which only --drop all explores: {several}")
     explored = named(scenario)
     port = arch if arch is not None else "x86_64" if "x86_64" in explored.ports else explored.ports[0]
     laboratory = Shelf(cpus).laboratory(explored, port)

@@ -81,7 +81,7 @@ class MemoryOrdering:
         self._engine.ctl[s.CTL_ORDER_RANDOM] = scrambled(~seed)
 
     def pending(self, cpu: int) -> list[tuple[int, int, int]]:
-        """Return the stores of a CPU that have not landed: (address, size, value), oldest first."""
+        """Return the stores of a CPU that have not landed: (address, size in bytes, value), oldest first."""
         found = []
         for row in self._rows[cpu, : self._engine.blocks[cpu, s.CPU_PENDING_STORES]]:
             address, size, value = (int(row[at]) for at in (s.STORE_ADDRESS, s.STORE_SIZE, s.STORE_VALUE))
@@ -140,7 +140,10 @@ class MemoryOrdering:
         self._engine.memory.store(address, value, size)
 
     def barrier(self, cpu: int, barrier: Barrier) -> None:
-        """Order accesses, with what the port has for that barrier."""
+        """Order accesses, with what the port has for that barrier.
+
+        Read barriers do nothing: loads of code in Python are never early.
+        """
         if self.kind is Ordering.SC:
             return
         self.show(cpu)

@@ -67,7 +67,10 @@ class Program:
         port: whose code it is.
         threads: 1 to 64.
         ordering: one of the port's.
-        observed: registers that outcomes have.
+        observed: registers that outcomes have; None: all.
+
+    Raises:
+        ValueError: a thread's code is too long.
     """
 
     def __init__(
@@ -92,7 +95,10 @@ class Program:
             for at, thread in enumerate(threads)
         ]
         for address, code in pieces:
-            assert len(code) <= _SPACING, "threads are small"
+            if len(code) > _SPACING:
+                raise ValueError(
+                    f"a thread's code must fit {_SPACING:#x} bytes with its NOPs, not {len(code):#x}"
+                )
             self._engine.fetch.load(address, code)
         self._engine.tables.describe(pieces)
         for cpu, thread in enumerate(threads):
@@ -141,5 +147,13 @@ class Program:
 def run_program(
     port: Port, threads: Sequence[Thread], ordering: Ordering, seed: int, memory: Mapping[int, int]
 ) -> Outcome:
-    """Run a program once; `Program` runs one under many seeds at a fraction of the cost."""
+    """Run a program once; `Program` runs one under many seeds at a fraction of the cost.
+
+    Args:
+        port: whose code it is.
+        threads: 1 to 64.
+        ordering: one of the port's.
+        seed: same seed, same outcome.
+        memory: address in the page at `SHARED_WORDS` -> 8 bytes there at the start; the others are 0.
+    """
     return Program(port, threads, ordering).run(seed, memory)

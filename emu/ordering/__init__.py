@@ -30,7 +30,7 @@ places CPU after CPU, each read with its write and each write with its place in 
 branch as soon as an order that must have no cycle gets one. docs/ordering.md has the models in words.
 """
 
-from emu.ordering.columns import CLEAN, FETCH, INVALIDATE, READ, SERIALISE, WRITE
+from emu.ordering.columns import CLEAN, ENTRY, FETCH, HAZARD, INVALIDATE, READ, SERIALISE, WRITE
 from emu.ordering.explore import Exploration, Outcome, explore
 from emu.ordering.local_arm64 import NONE, ArmOrder, Deps
 from emu.ordering.local_x86 import TsoOrder
@@ -39,7 +39,9 @@ from emu.ordering.tree import Event, Program, Step, Wanted
 
 __all__ = [
     "CLEAN",
+    "ENTRY",
     "FETCH",
+    "HAZARD",
     "INVALIDATE",
     "NONE",
     "READ",

@@ -26,6 +26,10 @@ INVALIDATE = 16
 """Arm IC: invalidate instruction caches."""
 SERIALISE = 32
 """x86 serialising instruction: later fetches see what was visible then."""
+ENTRY = 64
+"""Before all pieces of one single-copy atomic access that is made in pieces."""
+HAZARD = 128
+"""Behind an entry: after the reads that must not be later than what the pieces of this read missed."""
 
 # Event table, int64, one row per event of a choice tree.
 KIND = 0
@@ -38,7 +42,7 @@ PAIR = 3
 PARTNER = 4
 """Index in its CPU of the read that makes one atomic access with this write; -1: none."""
 ACCESS = 5
-"""Index in its CPU of the first event of the single-copy atomic access that this one is part of."""
+"""Index in its CPU of the entry of the single-copy atomic access that this is a piece of; else of itself."""
 RESTRICTED = 6
 """1: the instruction read or written may not be modified while it is executed (CMODX)."""
 TAG = 7

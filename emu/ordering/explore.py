@@ -122,6 +122,9 @@ def explore(
         lazily: ask the programs only for steps that a partial execution within the axioms has reached.
         memory: its limit.
         progress: is called about once a second with decisions and executions so far.
+
+    Returns:
+        All outcomes, or those found before a budget ran out: ``stopped_by`` says which one.
     """
     budget = _budget(max_seconds, max_executions, memory, progress)
     try:
@@ -283,7 +286,7 @@ def _grown(outcomes: Table, witnesses: Table) -> tuple[Table, Table]:
     larger = np.zeros((slots + 1, outcomes.shape[1]), np.int64)
     seen = np.zeros((slots + 1, witnesses.shape[1]), np.int64)
     for old in np.flatnonzero(outcomes[:-1, HITS]):
-        slot = slot_of(outcomes[old], slots)
+        slot = _slot_of(outcomes[old], slots)
         while larger[slot, HITS]:
             slot = (slot + 1) % slots
         larger[slot] = outcomes[old]
@@ -291,8 +294,11 @@ def _grown(outcomes: Table, witnesses: Table) -> tuple[Table, Table]:
     return larger, seen
 
 
-def slot_of(row: Table, slots: int) -> int:
-    """Return where an outcome is looked for first: the hash of `emu.ordering.outcomes`."""
+def _slot_of(row: Table, slots: int) -> int:
+    """Return where an outcome is looked for first: the hash of `emu.ordering.outcomes.count_outcome`.
+
+    Written again in Python so that growing the table compiles nothing; both must agree.
+    """
     digest = 0xCBF29CE484222325
     for word in row[OUTCOME_KEY:].tolist():
         digest = ((digest ^ (word & (2**64 - 1))) * 0x100000001B3) & (2**64 - 1)

@@ -73,25 +73,7 @@ def guess(
         scratch: the order per number of guesses made, shape ``(pairs + 1, events, words)``.
         pairs: room for the pairs, shape ``(pairs, PAIR_COLUMNS)``.
     """
-    number = 0
-    for kind in (CLEAN, INVALIDATE):
-        for operation in range(count):
-            if events[placed[operation, ROW], KIND] != kind:
-                continue
-            if kind == INVALIDATE:
-                index = operation - placed[operation, BASE]
-                if not has(completed[control[LEAVES + placed[operation, CPU_OF]]], index):
-                    continue
-            line = events[placed[operation, ROW], LOCATION]
-            wanted = WRITE if kind == CLEAN else FETCH
-            for access in range(count):
-                row = placed[access, ROW]
-                if events[row, KIND] == wanted and (line == EVERYWHERE or events[row, LOCATION] == line):
-                    pairs[number, _OPERATION] = operation
-                    pairs[number, _ACCESS] = access
-                    pairs[number, _FIXED] = _local_order(operation, access, local, placed)
-                    number += 1
-
+    number = _list_pairs(count, control, completed, local, placed, events, pairs)
     found, flags = 0, 0
     depth = 0
     words = before.shape[1]
@@ -123,6 +105,35 @@ def guess(
             if depth < number:
                 pairs[depth, _TRY] = 1
     return found, flags
+
+
+@jit
+def _list_pairs(
+    count: int, control: Table, completed: Rows, local: Rows, placed: Table, events: Table, pairs: Table
+) -> int:
+    """List each operation with each access that it must be ordered against; return how many pairs there are.
+
+    An invalidation that no DSB of its CPU completes orders nothing.
+    """
+    number = 0
+    for kind in (CLEAN, INVALIDATE):
+        for operation in range(count):
+            if events[placed[operation, ROW], KIND] != kind:
+                continue
+            if kind == INVALIDATE:
+                index = operation - placed[operation, BASE]
+                if not has(completed[control[LEAVES + placed[operation, CPU_OF]]], index):
+                    continue
+            line = events[placed[operation, ROW], LOCATION]
+            wanted = WRITE if kind == CLEAN else FETCH
+            for access in range(count):
+                row = placed[access, ROW]
+                if events[row, KIND] == wanted and (line == EVERYWHERE or events[row, LOCATION] == line):
+                    pairs[number, _OPERATION] = operation
+                    pairs[number, _ACCESS] = access
+                    pairs[number, _FIXED] = _local_order(operation, access, local, placed)
+                    number += 1
+    return number
 
 
 @jit

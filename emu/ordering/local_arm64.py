@@ -10,6 +10,7 @@ Source: Arm ARM DDI 0487, section B2.3, "Definition of the Arm memory model"; na
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -49,6 +50,16 @@ class Placed(NamedTuple):
     local: int
     synced: int
     deps: Deps
+
+
+def _joined(events: int, sets: list[int]) -> int:
+    """Return a set of events with the sets that belong to each of them."""
+    joined = rest = events
+    while rest:
+        low = rest & -rest
+        joined |= sets[low.bit_length() - 1]
+        rest ^= low
+    return joined
 
 
 class ArmOrder:
@@ -138,32 +149,17 @@ class ArmOrder:
         if not fetch:
             synced |= self._dsb_all
         synced &= self._invalidations
-        closed = lob
-        rest = lob
-        while rest:
-            low = rest & -rest
-            closed |= self._closed_lob[low.bit_length() - 1]
-            rest ^= low
+        closed = _joined(lob, self._closed_lob)
         self._closed_lob.append(closed)
         self._pick_sources.append(pick | self._pick_control)
-        local = closed
-        if write:
-            rest = closed
-            while rest:
-                low = rest & -rest
-                local |= self._pick_sources[low.bit_length() - 1]
-                rest ^= low
-        rest = local
-        while rest:
-            low = rest & -rest
-            local |= self._closed_local[low.bit_length() - 1]
-            rest ^= low
+        local = _joined(closed, self._pick_sources) if write else closed
+        local = _joined(local, self._closed_local)
         self._closed_local.append(local)
         return index, local, synced
 
     def read(
         self, location: int, address: Deps = NONE, *, acquire: bool = False, acquire_pc: bool = False,
-        unused: bool = False, after: int = -1,
+        unused: bool = False, after: int = 0, own: int = 0,
     ) -> Placed:  # fmt: skip
         """Add a data read.
 
@@ -173,7 +169,8 @@ class ArmOrder:
             acquire: of LDAR, LDAXR, atomics with acquire.
             acquire_pc: of LDAPR.
             unused: the value goes to XZR in an atomic instruction (NoRet).
-            after: index of an access of the same instruction that comes before.
+            after: bits of accesses of the same instruction that come before.
+            own: bits of those that do not.
         """
         stored = self._stored.get(location)
         deps = address
@@ -183,8 +180,7 @@ class ArmOrder:
         )  # fmt: skip
         if acquire:
             lob |= self._releases
-        if after >= 0:
-            lob |= 1 << after
+        lob = lob & ~own | after
         if stored is not None:
             deps = address | stored.deps
             lob |= stored.address_or_data
@@ -213,7 +209,9 @@ class ArmOrder:
         choice: int = 0,
         data_choice: int = 0,
         atomic_read: int = -1,
-        after_read: int = -1,
+        after: int = 0,
+        own: int = 0,
+        together: tuple[int, ...] = (),
         acquire_release: bool = False,
     ) -> Placed:
         """Add a data write, or a write to code.
@@ -227,7 +225,9 @@ class ArmOrder:
             choice: reads that the decision to write depends on (of CAS, STXR).
             data_choice: the part of those that came through registers counted as data (of CAS).
             atomic_read: index of the read that makes one atomic access with this write.
-            after_read: index of an access of the same instruction that is ordered before.
+            after: bits of accesses of the same instruction that come before.
+            own: bits of those that do not.
+            together: locations of the single-copy atomic access that it is a piece of; none: its own alone.
             acquire_release: the read has acquire and the write has release.
         """
         deps = Deps(
@@ -242,13 +242,14 @@ class ArmOrder:
             | self._fetches
         )  # fmt: skip
         exclusive = 0
+        for place in together:
+            lob |= self._memory_by_location.get(place, 0)
+        if release:
+            lob |= self._memory
+        lob = lob & ~own | after
         if atomic_read >= 0:
             exclusive = 1 << atomic_read
             lob |= exclusive
-        if after_read >= 0:
-            lob |= 1 << after_read
-        if release:
-            lob |= self._memory
         index, local, synced = self._place(lob, deps.pick, write=True, fetch=False)
         bit = 1 << index
         self._memory |= bit
@@ -262,6 +263,27 @@ class ArmOrder:
         self._address_before_write |= address.plain
         self._pick_address_before_write |= address.pick
         return Placed(index, local, synced, NONE)
+
+    def enter(self, locations: Iterable[int] = ()) -> tuple[int, int]:
+        """Add the entry of a single-copy atomic access that is made in pieces.
+
+        Args:
+            locations: of the pieces of a read.
+
+        Returns:
+            Its number, and the earlier reads of these locations; if there are any, one more event was added
+            that comes after them.
+        """
+        index = self.count
+        hazards = 0
+        for location in locations:
+            hazards |= self._memory_by_location.get(location, 0) & ~self._writes
+        for _ in range(2 if hazards else 1):
+            self.count += 1
+            self._closed_lob.append(0)
+            self._closed_local.append(0)
+            self._pick_sources.append(0)
+        return index, hazards
 
     def fetch(self, location: int) -> Placed:
         """Add the fetch of an instruction that some CPU may write."""

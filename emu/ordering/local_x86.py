@@ -8,6 +8,7 @@ vol. 3A, 9.2.2 and 9.2.5; Sewell et al., "x86-TSO", CACM 2010).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from emu.ordering.local_arm64 import NONE, Deps, Placed
@@ -43,25 +44,28 @@ class TsoOrder:
             setattr(new, name, getattr(self, name))
         return new
 
-    def _place(self, local: int) -> Placed:
+    def _place(self, local: int, own: int, pieces: int) -> Placed:
         index = self.count
         self.count = index + 1
-        local = self._all if self._total else local | self._fetches | self._serial
+        local = self._all & ~pieces if self._total else local & ~own | self._fetches | self._serial
         self._all |= 1 << index
         return Placed(index, local, 0, Deps(1 << index, 1 << index))
 
-    def read(self, location: int, address: Deps = NONE, *, locked: bool = False, **arm: Any) -> Placed:
+    def read(
+        self, location: int, address: Deps = NONE, *, locked: bool = False, own: int = 0, **arm: Any
+    ) -> Placed:
         """Add a data read.
 
         Args:
             location: read.
             address: not looked at: dependencies order nothing that is not ordered anyway.
             locked: of an atomic instruction.
+            own: bits of the events of the same instruction: they are not ordered before it.
             arm: what only the Arm model looks at; ``acquire`` of an atomic among it.
         """
         del location, address, arm
         before = self._reads | self._writes_fenced | self._locked_writes
-        placed = self._place(before | self._writes if locked else before)
+        placed = self._place(before | self._writes if locked else before, own, own)
         self._reads |= 1 << placed.number
         return placed
 
@@ -72,7 +76,7 @@ class TsoOrder:
         data: Deps = NONE,
         *,
         locked: bool = False,
-        own_read: int = -1,
+        own: int = 0,
         atomic_read: int = -1,
         **arm: Any,
     ) -> Placed:
@@ -83,19 +87,23 @@ class TsoOrder:
             address: not looked at.
             data: not looked at.
             locked: of an atomic instruction.
-            own_read: index of the read of the same instruction.
+            own: bits of the events of the same instruction: they are not ordered before it.
             atomic_read: the same of an Arm instruction; makes it a locked one.
             arm: what only the Arm model looks at.
         """
         del location, address, data, arm
-        before = self._reads | self._writes
-        if own_read >= 0:
-            before &= ~(1 << own_read)
-        placed = self._place(before)
+        placed = self._place(self._reads | self._writes, own, own & self._writes)
         self._writes |= 1 << placed.number
         if locked or atomic_read >= 0:
             self._locked_writes |= 1 << placed.number
         return placed
+
+    def enter(self, locations: Iterable[int] = ()) -> tuple[int, int]:
+        """Add the entry of a single-copy atomic access in pieces; return its number, and no hazards."""
+        del locations
+        index = self.count
+        self.count = index + 1
+        return index, 0
 
     def fence(self) -> None:
         """Add MFENCE."""

@@ -94,6 +94,98 @@ class _Numbers(dict[Any, int]):
         return number
 
 
+class _Tables:
+    """The tables while they grow, CPU after CPU; columns are those of `Packed`."""
+
+    def __init__(self) -> None:
+        self.locations, self.values, self.pairs = _Numbers(), _Numbers(), _Numbers()
+        self.rows: list[tuple[int, ...]] = []
+        self.local: list[int] = []
+        self.synced: list[int] = []
+        self.sources: list[tuple[int, Event]] = []
+        self.nodes: list[tuple[int, ...]] = []
+        self.trees: list[tuple[int, Node]] = []
+        self.children: list[int] = []
+        self.completed: list[int] = []
+        self.endings = _Numbers()
+        self.roots: list[int] = []
+        self.writers: dict[int, int] = {}
+        self.widest = 1
+        self.most_events = self.most_depth = 0
+        self.most = dict.fromkeys((CLEAN, INVALIDATE, FETCH, WRITE, READ), 0)
+
+    def add_cpu(self, place: int, cpu: int, root: Node) -> None:
+        """Add the choice tree of the CPU that is placed as number ``place``."""
+        most_events = most_depth = 0
+        most = dict.fromkeys(self.most, 0)
+        # Every root hangs below a node of its own, so that a CPU begins with a choice like any other.
+        self.roots.append(len(self.nodes))
+        self.nodes.append((0, 0, len(self.children), 1, -1, -1))
+        self.trees.append((cpu, root))
+        self.completed.append(0)
+        stack = [(root, len(self.children), 0, 0, most.copy())]
+        self.children.append(-1)
+        while stack:
+            node, slot, index, depth, kinds = stack.pop()
+            self.children[slot] = len(self.nodes)
+            start = len(self.children)
+            first = len(self.rows)
+            if node.step.events:
+                kinds = kinds.copy()
+                self._add_events(node.step.events, place, cpu, index, kinds)
+            self._add_node(cpu, node, first)
+            index += len(self.rows) - first
+            depth += 1
+            for offset, child in enumerate(node.children):
+                stack.append((child, start + offset, index, depth, kinds))
+            if not node.children:
+                most_events = max(most_events, index)
+                most_depth = max(most_depth, depth)
+                for kind, times in kinds.items():
+                    most[kind] = max(most[kind], times)
+        self.widest = max(self.widest, most_events)
+        self.most_events += most_events
+        self.most_depth += most_depth
+        for kind, times in most.items():
+            self.most[kind] += times
+
+    def _add_events(
+        self, events: Sequence[Event], place: int, cpu: int, index: int, kinds: dict[int, int]
+    ) -> None:
+        """Add the events of a node, the first of which is number ``index`` of its CPU; count their kinds."""
+        for event in events:
+            kind = event.kind
+            location = EVERYWHERE if event.location is None else self.locations[event.location]
+            value = pair = -1
+            if kind & (READ | WRITE | FETCH):
+                value = self.values[event.value]
+                pair = self.pairs[location, value]
+                if kind == WRITE:
+                    self.writers[pair] = place
+            if kind in kinds:
+                kinds[kind] += 1
+            self.rows.append((
+                kind, location, value, pair, event.partner,
+                index if event.access < 0 else event.access, event.restricted, event.tag,
+            ))  # fmt: skip
+            self.local.append(event.local)
+            self.synced.append(event.synced)
+            self.sources.append((cpu, event))
+            index += 1
+
+    def _add_node(self, cpu: int, node: Node, first: int) -> None:
+        """Add a node whose events begin in row ``first``, with room for its children's numbers."""
+        step = node.step
+        below = len(node.children)
+        ended = step.wants is None and not step.ways and not step.dead
+        waits = -1 if step.wants is None else self.locations[step.wants.location]
+        ending = self.endings[step.final] if ended else -1
+        self.nodes.append((first, len(self.rows) - first, len(self.children), below, ending, waits))
+        self.trees.append((cpu, node))
+        self.completed.append(step.completed)
+        self.children.extend([-1] * below)
+
+
 def pack(forest: Forest | Trees, observed: Sequence[Hashable]) -> Packed:
     """Return the tables of a forest.
 
@@ -102,124 +194,47 @@ def pack(forest: Forest | Trees, observed: Sequence[Hashable]) -> Packed:
         observed: locations whose last value tells outcomes apart.
     """
     cpus = sorted(range(len(forest.roots)), key=lambda cpu: _leaves(forest.roots[cpu]))
-    locations, values, pairs = _Numbers(), _Numbers(), _Numbers()
-    endings = _Numbers()
-    rows: list[tuple[int, ...]] = []
-    local: list[int] = []
-    synced: list[int] = []
-    nodes: list[tuple[int, ...]] = []
-    children: list[int] = []
-    completed: list[int] = []
-    finals: list[Any] = []
-    sources: list[tuple[int, Event]] = []
-    writers: dict[int, int] = {}
-    trees: list[tuple[int, Node]] = []
-    roots = []
-    widest = 1
-    events_total = decisions_total = 0
-    cleans = invalidations = fetches = writes = reads = 0
+    tables = _Tables()
     for place, cpu in enumerate(cpus):
-        most_events = most_depth = 0
-        most = {CLEAN: 0, INVALIDATE: 0, FETCH: 0, WRITE: 0, READ: 0}
-        root = forest.roots[cpu]
-        stack: list[tuple[Node, int, int, int, dict[int, int]]] = [(root, -1, 0, 0, dict.fromkeys(most, 0))]
-        # Every root hangs below a node of its own, so that a CPU begins with a choice like any other.
-        roots.append(len(nodes))
-        nodes.append((0, 0, len(children), 1, -1, -1))
-        trees.append((cpu, root))
-        children.append(-1)
-        completed.append(0)
-        root_slot = len(children) - 1
-        while stack:
-            node, slot, index, depth, kinds = stack.pop()
-            number = len(nodes)
-            children[root_slot if slot < 0 else slot] = number
-            step = node.step
-            first = len(rows)
-            if step.events:
-                kinds = kinds.copy()
-            for event in step.events:
-                kind = event.kind
-                location = EVERYWHERE if event.location is None else locations[event.location]
-                value = pair = -1
-                if kind & (READ | WRITE | FETCH):
-                    value = values[event.value]
-                    pair = pairs[location, value]
-                    if kind == WRITE:
-                        writers[pair] = place
-                if kind in kinds:
-                    kinds[kind] += 1
-                rows.append((
-                    kind, location, value, pair, event.partner,
-                    index if event.access < 0 else event.access, event.restricted, event.tag,
-                ))  # fmt: skip
-                local.append(event.local)
-                synced.append(event.synced)
-                sources.append((cpu, event))
-                index += 1
-            below = len(node.children)
-            depth += 1
-            ended = step.wants is None and not step.ways and not step.dead
-            waits = -1 if step.wants is None else locations[step.wants.location]
-            ending = endings[step.final] if ended else -1
-            if ending == len(finals):
-                finals.append(step.final)
-            nodes.append((first, len(rows) - first, len(children), below, ending, waits))
-            trees.append((cpu, node))
-            completed.append(step.completed)
-            start = len(children)
-            children.extend([-1] * below)
-            for offset, child in enumerate(node.children):
-                stack.append((child, start + offset, index, depth, kinds))
-            if not below:
-                most_events = max(most_events, index)
-                most_depth = max(most_depth, depth)
-                for kind, times in kinds.items():
-                    most[kind] = max(most[kind], times)
-        widest = max(widest, most_events)
-        events_total += most_events
-        decisions_total += most_events + most_depth + 2
-        cleans += most[CLEAN]
-        invalidations += most[INVALIDATE]
-        fetches += most[FETCH]
-        writes += most[WRITE]
-        reads += most[READ]
-    for name in observed:
-        locations[name]
+        tables.add_cpu(place, cpu, forest.roots[cpu])
+    locations, values, pairs, most = tables.locations, tables.values, tables.pairs, tables.most
+    seen = [locations[name] for name in observed]
     initial = np.zeros((2, max(1, len(locations))), np.int64)
     for name, location in locations.items():
         value = values[forest.initial.get(name, forest.unwritten)]
         initial[0, location] = pairs[location, value]
         initial[1, location] = value
     last_writer = np.full(len(pairs) + 1, -1, np.int64)
-    for pair, place in writers.items():
+    for pair, place in tables.writers.items():
         last_writer[pair] = place
-    seen = np.zeros(max(1, len(locations)), np.int64)
-    for name in observed:
-        seen[locations[name]] = 1
+    is_observed = np.zeros(max(1, len(locations)), np.int64)
+    is_observed[seen] = 1
     return Packed(
-        events=np.array(rows or [(0,) * EVENT_COLUMNS], np.int64),
-        local=_bits(local, widest),
-        synced=_bits(synced, widest),
-        nodes=np.array(nodes, np.int64).reshape(-1, NODE_COLUMNS),
-        children=np.array(children, np.int64),
-        roots=np.array(roots, np.int64),
-        completed=_bits(completed, widest),
-        below=_below(rows, nodes, children, len(pairs)),
+        events=np.array(tables.rows or [(0,) * EVENT_COLUMNS], np.int64),
+        local=_bits(tables.local, tables.widest),
+        synced=_bits(tables.synced, tables.widest),
+        nodes=np.array(tables.nodes, np.int64).reshape(-1, NODE_COLUMNS),
+        children=np.array(tables.children, np.int64),
+        roots=np.array(tables.roots, np.int64),
+        completed=_bits(tables.completed, tables.widest),
+        below=_below(tables.rows, tables.nodes, tables.children, len(pairs)),
         initial=initial,
         last_writer=last_writer,
-        observed=seen,
+        observed=is_observed,
         cpus=cpus,
-        finals=finals,
+        finals=list(tables.endings),
         location_names=list(locations) or [None],
         values=list(values),
-        sources=sources,
-        trees=trees,
+        sources=tables.sources,
+        trees=tables.trees,
         pairs=list(pairs),
         pair_location=np.array([location for location, _ in pairs] or [-1], np.int64),
-        most_events=max(1, events_total),
-        most_decisions=decisions_total + writes * (reads + fetches),
-        most_guesses=cleans * writes + invalidations * fetches,
+        most_events=max(1, tables.most_events),
+        # Each event, each node with the one above its root, and each read left open for each write.
+        most_decisions=(
+            tables.most_events + tables.most_depth + 2 * len(cpus) + most[WRITE] * (most[READ] + most[FETCH])
+        ),
+        most_guesses=most[CLEAN] * most[WRITE] + most[INVALIDATE] * most[FETCH],
     )
 
 

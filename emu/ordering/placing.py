@@ -16,6 +16,7 @@ from emu.ordering.columns import (
     CACHE_DIC,
     CPU_OF,
     FETCH,
+    HAZARD,
     INITIAL,
     KIND,
     LATER,
@@ -43,7 +44,7 @@ def place(
     events: Table,
     local: Rows,
     before: Rows,
-) -> bool:
+) -> None:
     """Put one event of a CPU behind those placed already, with its local order.
 
     Args:
@@ -65,23 +66,16 @@ def place(
     words = before.shape[1]
     for word in range(words):
         before[event, word] = np.uint64(0)
-    access = base + events[row, ACCESS]
     for earlier in range(index):
-        if has(local[row], earlier):
-            node = base + events[placed[base + earlier, ROW], ACCESS]
-            if access == event:
-                if not has(before[event], node):
-                    for word in range(words):
-                        before[event, word] |= before[node, word]
-                    add(before[event], node)
-            elif node != access and not add_edge(before, event + 1, node, access):
-                return False
-    return True
+        if has(local[row], earlier) and not has(before[event], base + earlier):
+            for word in range(words):
+                before[event, word] |= before[base + earlier, word]
+            add(before[event], base + earlier)
 
 
 @jit
-def node_of(event: int, placed: Table, events: Table) -> int:
-    """Return the event that stands for the single-copy atomic access of ``event``."""
+def entry_of(event: int, placed: Table, events: Table) -> int:
+    """Return what stands before all pieces of the single-copy atomic access of ``event``."""
     return placed[event, BASE] + events[placed[event, ROW], ACCESS]
 
 
@@ -167,7 +161,7 @@ def reads_from_edge(read: int, write: int, count: int, placed: Table, events: Ta
     kind = events[placed[read, ROW], KIND]
     if kind == READ and placed[read, CPU_OF] == placed[write, CPU_OF]:
         return True
-    return add_edge(before, count, node_of(write, placed, events), node_of(read, placed, events))
+    return add_edge(before, count, write, entry_of(read, placed, events))
 
 
 @jit
@@ -175,11 +169,18 @@ def missed_edges(
     rules: int, read: int, write: int, count: int, placed: Table, events: Table, before: Rows
 ) -> bool:
     """Order a read or fetch before a write that comes later in coherence order than what it read."""
-    later = node_of(write, placed, events)
+    later = entry_of(write, placed, events)
     if events[placed[read, ROW], KIND] == READ:
         if placed[read, CPU_OF] == placed[write, CPU_OF]:
             return True
-        return add_edge(before, count, node_of(read, placed, events), later)
+        if not add_edge(before, count, read, later):
+            return False
+        hazard = entry_of(read, placed, events) + 1
+        return (
+            hazard >= read
+            or events[placed[hazard, ROW], KIND] != HAZARD
+            or add_edge(before, count, hazard, later)
+        )
     if rules & CACHE_DIC:
         for earlier in range(placed[read, BASE], read + 1):
             if events[placed[earlier, ROW], KIND] == FETCH and not add_edge(before, count, earlier, later):
@@ -200,16 +201,15 @@ def coherence_edges(
     """Order a write that has its place in the coherence order against all accesses to the location."""
     location = events[placed[write, ROW], LOCATION]
     rank = placed[write, RANK]
-    node = node_of(write, placed, events)
+    entry = entry_of(write, placed, events)
     for place_of in range(length):
         other = order[location, place_of]
         if placed[other, CPU_OF] == placed[write, CPU_OF]:
             continue
-        other_node = node_of(other, placed, events)
         if place_of + 1 < rank:
-            if not add_edge(before, count, other_node, node):
+            if not add_edge(before, count, other, entry):
                 return False
-        elif place_of + 1 > rank and not add_edge(before, count, node, other_node):
+        elif place_of + 1 > rank and not add_edge(before, count, write, entry_of(other, placed, events)):
             return False
     for read in range(count):
         row = placed[read, ROW]

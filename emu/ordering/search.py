@@ -193,7 +193,7 @@ def search(
                 continue
             after = count + 1
             _copy(before[depth - 1], now, count, words)
-            ok = place(event, row, cpu, event - base, base, placed, events, local, now)
+            place(event, row, cpu, event - base, base, placed, events, local, now)
         elif what == _SOURCE:
             if option > lengths[location] + 1:
                 depth -= 1
@@ -206,18 +206,17 @@ def search(
                 if found != pair:
                     continue
                 _copy(before[depth - 1], now, count, words)
-                ok = place(event, row, cpu, event - base, base, placed, events, local, now)
-                if ok:
-                    if events[row, KIND] == READ:
-                        ok = coherent_read(event, option, event, placed, events)
-                    elif rules & SERIAL_FETCH:
-                        ok = own_fetch(event, option, placed, events)
+                place(event, row, cpu, event - base, base, placed, events, local, now)
+                if events[row, KIND] == READ:
+                    ok = coherent_read(event, option, event, placed, events)
+                elif rules & SERIAL_FETCH:
+                    ok = own_fetch(event, option, placed, events)
                 ok = ok and bind(rules, event, source, order, lengths[location], after, placed, events, now)
             else:
                 if last_writer[pair] <= cpu:
                     continue
                 _copy(before[depth - 1], now, count, words)
-                ok = place(event, row, cpu, event - base, base, placed, events, local, now)
+                place(event, row, cpu, event - base, base, placed, events, local, now)
         elif what == _RANK:
             length = lengths[location]
             if option > length:
@@ -230,11 +229,10 @@ def search(
             order[location, option] = event
             lengths[location] = length + 1
             _copy(before[depth - 1], now, count, words)
-            ok = place(event, row, cpu, event - base, base, placed, events, local, now)
+            place(event, row, cpu, event - base, base, placed, events, local, now)
             placed[event, RANK] = option + 1
             ok = (
-                ok
-                and coherent_write(event, option + 1, placed, events)
+                coherent_write(event, option + 1, placed, events)
                 and coherence_edges(rules, event, order, length + 1, after, placed, events, now)
                 and atomic(rules, location, order, length + 1, placed, events)
             )

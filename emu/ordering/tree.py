@@ -27,7 +27,7 @@ class Event(NamedTuple):
         local: bits of the CPU's earlier events that it is ordered after.
         synced: bits of the CPU's earlier invalidations that a barrier ordered before it.
         partner: index in the CPU of the read that makes one atomic access with this write.
-        access: index in the CPU of the first event of its single-copy atomic access; -1: itself.
+        access: index in the CPU of the entry of the single-copy atomic access that it is a piece of; or -1.
         restricted: the instruction read or written is not free to be modified (CMODX).
         tag: any number of the program's own, given back in witnesses.
     """
@@ -135,6 +135,9 @@ class Forest:
         unwritten: initial value of all other locations.
         lazily: a read returns only the values that `give` is called with.
         memory: its limit.
+
+    Raises:
+        TreeBudgetError: it takes more nodes.
     """
 
     def __init__(

@@ -176,8 +176,8 @@ def follow(cpu: Words, shared: Words, kind: int, pc: int, next_pc: int, taken: b
 def predict(cpu: Words, kind: int, pc: int, length: int, next_pc: int) -> bool:
     """Predict a branch, learn how it went, and say whether the prediction was right.
 
-    Directions: see `emu.timing.directions`. Indirect branches: by address and the path to it. Returns: a
-    stack.
+    Directions: see `emu.timing.directions`. Indirect branches: by address and the direct jumps before them;
+    where other indirect ones went is not looked at. Returns: a stack.
     """
     taken = next_pc != pc + length
     right = True
@@ -187,7 +187,8 @@ def predict(cpu: Words, kind: int, pc: int, length: int, next_pc: int) -> bool:
         slot = INDIRECT_AT + 2 * ((pc ^ cpu[T_PATH]) & (INDIRECTS - 1))
         right = cpu[slot] == pc and cpu[slot + 1] == next_pc
         cpu[slot], cpu[slot + 1] = pc, next_pc
-        cpu[T_PATH] = (cpu[T_PATH] << 2 ^ next_pc >> 2 ^ next_pc >> 8) & _PATH_BITS
+    if taken and kind in (_CONDITIONAL, _JUMP):
+        cpu[T_PATH] = (cpu[T_PATH] << 2 ^ pc ^ pc >> 8) & _PATH_BITS
     if kind in (_CALL, _INDIRECT_CALL):
         if next_pc != pc + length:  # a call of the next address is no call to a return predictor
             top = cpu[T_RETURNS]

@@ -66,6 +66,7 @@ class TestExplore:
         ("arguments", "said"),
         [
             (("nowhere",), "unknown scenario to explore 'nowhere'"),
+            (("pokes",), "pokes means several scenarios, which only --drop all explores: poke-on, poke-off"),
             (("incident:nowhere",), "unknown incident to explore 'nowhere'"),
             (("incident:fork-race",), "is run, not explored: klpemu run incident:fork-race"),
             (("incident:missing-rmb-2/mended",), "unknown variant 'mended'"),
@@ -76,7 +77,7 @@ class TestExplore:
             (("enable", "--arch", "arm64", "--drop", "int3"), "known: smp_rmb 1, "),
             (("enable", "--seconds", "0"), "seconds"),
             (("enable", "--seconds", "nan"), "nan is not in the range x>0"),
-            (("pokes",), "pokes is poke-on, poke-off: name one, or give --drop all"),
+            (("pokes",), "only --drop all explores: poke-on, poke-off"),
             (("enable", "--drop", "all", "--executions", "4"), "--executions does not go with --drop all"),
             (("enable", "--cpus", "9"), "cpus"),
         ],

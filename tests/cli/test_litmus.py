@@ -124,22 +124,43 @@ MISTAKES = {
     "AArch64 t\nP0;\nexists true\n": r"t\.litmus:4: there is no initial state: '\{' is missing",
     "AArch64 t\n{ 0:X1=; }\nP0;\nNOP;\nexists true\n": r"t\.litmus:2: '0:X1=' is not an entry",
     "AArch64 t\n{}\nP0;\nFOO X1;\nexists true\n": r"t\.litmus:4: instruction 'FOO X1' is not known",
-    "AArch64 t\n{}\nP0;\nLDR W0;\nexists true\n": r"t\.litmus:4: LDR needs 2 operands",
+    "AArch64 t\n{}\nP0;\nLDR W0;\nexists true\n": r"t\.litmus:4: LDR needs 2 to 3 operands, not 1",
     "AArch64 t\n{}\nP0;\nCSET W0,XX;\nexists true\n": r"t\.litmus:4: 'XX' is not a condition",
-    "AArch64 t\n{}\nP0;\nMUL X0,X1;\nexists true\n": r"t\.litmus:4: 'MUL X0,X1' lacks operands",
+    "AArch64 t\n{}\nP0;\nMUL X0,X1;\nexists true\n": r"t\.litmus:4: MUL needs 3 operands, not 2",
+    "AArch64 t\n{}\nP0;\nCMP X0;\nexists true\n": r"t\.litmus:4: CMP needs 2 to 3 operands, not 1",
+    "AArch64 t\n{}\nP0;\nMUL X0,X1,X2,X3;\nexists true\n": r"t\.litmus:4: MUL needs 3 operands, not 4",
+    "AArch64 t\n{}\nP0;\nREV W0,X1;\nexists true\n": r"t\.litmus:4: 'X1' is 64 bits wide, 32 are needed",
+    "AArch64 t\n{}\nP0;\nBR X1;\nexists true\n": r"t\.litmus:4: BR goes to no instruction",
+    "AArch64 t\n{}\nP0;\nB .+400;\nexists true\n": r"t\.litmus:4: a branch leaves the code",
     "AArch64 t\n{}\nP0;\nLSL X0,X1,#-3;\nexists true\n": r"t\.litmus:4: '#-3' is not a number of bits",
     "AArch64 t\n{}\nP0;\nMSR X0;\nexists true\n": r"t\.litmus:4: MSR needs 2 operands",
     "AArch64 t\n{}\nP0;\nB L;\nexists true\n": r"t\.litmus:4: there is no label 'L'",
     "AArch64 t\n{}\nP0;\nNOP;\nexists (0:X1 1)\n": r"t\.litmus:5: '=' is missing after 0:X1",
     "AArch64 t\n{}\nP0;\nNOP;\nexists (1:X1=1)\n": r"t\.litmus:5: there is no P1",
+    "AArch64 t\n{}\nP0;\nNOP;\nexists (0:R1=1)\n": r"t\.litmus:5: 'R1' is not a general register",
+    "AArch64 t\n{}\nP0;\nNOP;\nexists (y=1)\n": r"t\.litmus:5: 'y' is neither in the initial state nor in",
+    "AArch64 t\n{}\nP0;\nNOP;\nexists (0:X1=y)\n": r"t\.litmus:5: 'y' is neither in the initial state nor in",
+    "AArch64 t\n{}\nP0;\nNOP;\nexsts (0:X1=1)\n": r"t\.litmus:5: 'exsts' begins neither a row that ends with",
+    "AArch64 t\n{}\nP0;\nNOP;\n": r"t\.litmus:5: locations, exists, ~exists or forall is expected here",
+    "AArch64\n{}\nP0;\nNOP;\nexists true\n": r"t\.litmus:1: the first line must be an architecture",
+    "AArch64 t\n{}\nP0 | P0;\nNOP | NOP;\nexists true\n": r"t\.litmus:3: column P0 is there twice",
+    "AArch64 t\n{ \0 }\nP0;\nNOP;\nexists true\n": r"t\.litmus: not a text file: byte 12 is 0",
     "AArch64 t\n{ (* }\nP0;\nNOP;\nexists true\n": r"t\.litmus:2: a comment is not closed",
     "X86_64 t\n{}\nP0;\nmovl $1,2;\nexists true\n": r"t\.litmus:4: a number can't be written to",
+    "X86_64 t\n{}\nP0;\nlock movl $1,(x);\nexists true\n": r"t\.litmus:4: lock goes with instructions",
+    "X86_64 t\n{}\nP0;\ninc;\nexists true\n": r"t\.litmus:4: inc needs 1 operand, not 0",
+    "X86_64 t\n{}\nP0;\njmp .+400;\nexists true\n": r"t\.litmus:4: a branch leaves the code",
+    "X86_64 t\n{}\nP0;\nnop;\nexists (0:zax=1)\n": r"t\.litmus:5: 'zax' is not a general register",
 }
 SKIPPED = {
-    "AArch64 t\nVariant=vmsa\n{}\nP0;\nNOP;\nexists true\n": r"t\.litmus: virtual memory \(vmsa\) is not",
+    "AArch64 t\nVariant=vmsa\n{}\nP0;\nNOP;\nexists true\n": r"t\.litmus:2: virtual memory \(vmsa\) is not",
     "AArch64 t\nvariant=memtag\n{}\nP0;\nNOP;\nexists true\n": r"memory tagging \(memtag\) is not modelled",
     "PPC t\n{}\nP0;\nNOP;\nexists true\n": r"t\.litmus:1: architecture PPC is not modelled",
-    "AArch64 t\n{0:X1=x;}\nP0;\nSTR W0,[X1];\nLDRB W2,[X1];\nexists true\n": r"of different sizes",
+    "AArch64 t\n{0:X1=x;}\nP0;\nADD X1,X1,#2;\nLDAR W2,[X1];\nexists true\n": r"t\.litmus:5: ordered and",
+    "AArch64 t\n{0:X1=P0:L;}\nP0;\nLDRB W2,[X1];\nL: NOP;\nexists true\n": r"t\.litmus:4: accesses to parts",
+    "AArch64 t\n{}\nP0;\nTLBI VAE1IS,X1;\nexists true\n": r"t\.litmus:4: TLBI \(virtual memory\) is not",
+    "AArch64 t\n{}\nP0;\nLDR Q1,[X1];\nexists true\n": r"t\.litmus:4: register Q1 \(floating point, Neon",
+    "AArch64 t\n{0:VBAR_EL1=1;}\nP0;\nNOP;\nexists true\n": r"t\.litmus:2: system register VBAR_EL1 is not",
 }
 
 
@@ -165,11 +186,20 @@ class TestMistakes:
     def test_the_other_files_are_run_all_the_same(
         self, capsys: pytest.CaptureFixture[str], write: Any
     ) -> None:
-        code, out, err = run(capsys, write("", "bad.litmus"), write(SB), "/nowhere", "--json")
+        code, out, err = run(capsys, write("", "bad.litmus"), write(SB), "/nowhere", "/", "--json")
 
         assert code == 2
         assert json.loads(out)["name"] == "SB"
-        assert err.count("\n") == 2
+        assert err.count("\n") == 3
+        assert "/: is a directory; name the files in it" in err
+
+    def test_locations_can_name_what_nothing_else_does(
+        self, capsys: pytest.CaptureFixture[str], write: Any
+    ) -> None:
+        text = "AArch64 t\n{}\nP0;\nNOP;\nlocations [y;]\n"
+        code, out, _ = run(capsys, write(text), "--json")
+
+        assert (code, json.loads(out)["states"], json.loads(out)["verdict"]) == (0, [{"[y]": 0}], "Required")
 
     def test_a_model_that_does_not_fit_is_refused(
         self, capsys: pytest.CaptureFixture[str], write: Any

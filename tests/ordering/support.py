@@ -27,4 +27,14 @@ def programs(test: LitmusTest, order: Any) -> list[Thread]:
 
 
 def observed(test: LitmusTest) -> list[int]:
-    return [test.address_of(place) for place in test.condition.places if place.cpu < 0]
+    return [
+        location
+        for place in test.condition.places
+        if place.cpu < 0
+        for piece in test.pieces_of(place)
+        for location in test.code.layout.locations(piece)
+    ]
+
+
+def initial(test: LitmusTest) -> dict[int, int]:
+    return test.code.layout.initial(test.memory)

@@ -10,14 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from emu.ordering.code.thread import settled
 from emu.ordering.columns import ARM_ATOMIC
-from emu.ordering.explore import explore
+from emu.ordering.explore import Exploration, explore
 from emu.ordering.generate import random_test
 from emu.ordering.litmus.program import LitmusTest
 from emu.ordering.local_arm64 import ArmOrder
 from emu.ordering.local_x86 import TsoOrder
 from emu.ordering.tree import Forest
-from tests.ordering.support import observed, programs, read
+from tests.ordering.support import initial, observed, programs, read
 from tests.reference.machines import Recorder, run
 from tests.reference.memory_models import candidates, outcomes
 
@@ -28,8 +29,11 @@ MOST = 3000
 
 
 def explored(test: LitmusTest, order: Any, rules: int = 0) -> dict[Any, int]:
+    def attempt() -> Exploration:
+        return explore(programs(test, order), initial(test), rules=rules, observed=observed(test))
+
+    found = settled(test.code, attempt)
     places = observed(test)
-    found = explore(programs(test, order), test.memory, rules=rules, observed=places)
     assert found.complete
     result: dict[Any, int] = {}
     for one in found.outcomes:
@@ -39,31 +43,33 @@ def explored(test: LitmusTest, order: Any, rules: int = 0) -> dict[Any, int]:
 
 
 def plain(test: LitmusTest, order: Any, *, arm: bool) -> dict[Any, int] | None:
-    forest = Forest(programs(test, order), dict(test.memory))
-    if sum(1 for _ in zip(candidates(forest, test.memory), range(MOST), strict=False)) == MOST:
+    forest = settled(test.code, lambda: Forest(programs(test, order), initial(test)))
+    memory = initial(test)
+    if sum(1 for _ in zip(candidates(forest, memory), range(MOST), strict=False)) == MOST:
         return None
-    return outcomes(forest, test.memory, observed(test), arm=arm)
+    return outcomes(forest, memory, observed(test), arm=arm)
 
 
 class TestAxioms:
     """All executions that the axioms allow, and as many: the plain twin judges each candidate whole."""
 
-    @pytest.mark.parametrize("features", ["plain", "deps", "atomics", "exclusives", "all"])
+    @pytest.mark.parametrize("features", ["plain", "deps", "atomics", "exclusives", "all", "mixed"])
     @RELAXED
     @given(seed=SEEDS)
     def test_arm(self, features: str, seed: int) -> None:
-        test = read(random_test(seed, features, cpus=2, length=2))
+        test = read(random_test(seed, features, cpus=2, length=3 if features == "mixed" else 2))
         expected = plain(test, ArmOrder, arm=True)
         if expected is not None:
             assert explored(test, ArmOrder, ARM_ATOMIC) == expected
 
+    @pytest.mark.parametrize("features", ["x86", "mixed-x86"])
     @RELAXED
     @given(seed=SEEDS, total=st.booleans())
-    def test_x86(self, seed: int, total: bool) -> None:
+    def test_x86(self, features: str, seed: int, total: bool) -> None:
         def order() -> TsoOrder:
             return TsoOrder(total=total)
 
-        test = read(random_test(seed, "x86", cpus=2, length=2))
+        test = read(random_test(seed, features, cpus=2, length=3 if features == "mixed-x86" else 2))
         expected = plain(test, order, arm=False)
         if expected is not None:
             assert explored(test, order) == expected
@@ -126,16 +132,24 @@ class TestLazily:
     """Asking programs only for what a partial execution has reached loses nothing."""
 
     @RELAXED
-    @given(seed=SEEDS, features=st.sampled_from(["plain", "deps", "atomics", "exclusives", "all"]))
+    @given(seed=SEEDS, features=st.sampled_from(["plain", "deps", "atomics", "exclusives", "all", "mixed"]))
     def test_outcomes_are_the_same(self, seed: int, features: str) -> None:
         test = read(random_test(seed, features, cpus=2, length=3))
-        whole = explore(programs(test, ArmOrder), test.memory, rules=ARM_ATOMIC, observed=observed(test))
-        lazy = explore(
-            programs(test, ArmOrder), test.memory, rules=ARM_ATOMIC, observed=observed(test), lazily=True
-        )
+
+        def attempt(lazily: bool) -> Exploration:
+            return explore(
+                programs(test, ArmOrder),
+                initial(test),
+                rules=ARM_ATOMIC,
+                observed=observed(test),
+                lazily=lazily,
+            )
+
+        whole = settled(test.code, lambda: attempt(False))
+        lazy = settled(test.code, lambda: attempt(True))
 
         def told(found: Any) -> set[Any]:
-            return {(one.finals, tuple(one.memory.items()), one.executions) for one in found.outcomes}
+            return {(one.finals, tuple(sorted(one.memory.items())), one.executions) for one in found.outcomes}
 
         assert lazy.complete
         assert lazy.executions == whole.executions

@@ -19,7 +19,8 @@ from emu.arch import port_named
 from emu.machine.registers import new_cpu
 from emu.ordering.code import arm64, x86_64
 from emu.ordering.code.arm64.alu import FLAGS as ARM_FLAGS
-from emu.ordering.code.thread import Code, State, Thread
+from emu.ordering.code.layout import Layout, Piece
+from emu.ordering.code.thread import Code, State, Thread, settled
 from emu.ordering.code.x86_64.arithmetic import FLAGS as X86_FLAGS
 from emu.ordering.local_arm64 import ArmOrder
 from emu.ordering.local_x86 import TsoOrder
@@ -84,18 +85,31 @@ def assembled(lines: list[str], command: tuple[str, ...], folder: Path, head: st
 
 
 def explored(
-    order: Any, instruction: Any, registers: dict[str, int], memory: bytearray
+    order: Any, instruction: Any, registers: dict[str, int], memory: bytearray, piece: int = 0
 ) -> tuple[dict[str, int], bytes]:
-    """Run one instruction on one CPU of the explorer; of several ways the first is taken."""
+    """Run one instruction on one CPU of the explorer; of several ways the first is taken.
+
+    ``piece``: the size of the pieces that accesses are made in; 0: whole.
+    """
     code = Code(
         [instruction, None], frozenset(), lambda value, index: instruction, lambda value, index: False, 2
     )
-    thread = Thread(State(code, order, dict(registers), 0), lambda state: dict(state.registers))
+    if piece:
+        code.layout = Layout({}, known=frozenset(Piece(DATA + at, piece) for at in range(0, 0x400, piece)))
+    data = bytes(memory)
+    return settled(code, lambda: _ran(code, order.copy(), dict(registers), bytearray(data)))
+
+
+def _ran(
+    code: Code, order: Any, registers: dict[str, int], memory: bytearray
+) -> tuple[dict[str, int], bytes]:
+    thread = Thread(State(code, order, registers, 0), lambda state: dict(state.registers))
     step = thread.start()
     while True:
         for event in step.events:
             if event.kind == 2:
-                at, size = event.location - DATA, code._sizes[event.location]  # type: ignore[operator, index]
+                at = event.location - DATA  # type: ignore[operator]
+                size = code.layout.size_at(event.location)  # type: ignore[arg-type]
                 memory[at : at + size] = int(event.value).to_bytes(size, "little")  # type: ignore[call-overload]
         if step.wants is not None:
             at = step.wants.location - DATA  # type: ignore[operator]
@@ -140,7 +154,7 @@ def test_arm64(text: str, arm_code: dict[str, bytes]) -> None:
     instruction = arm64.compile_instruction(text, 0, {})
     rng = random.Random(text)
     names = {f"X{number}": arm64_const.UC_ARM64_REG_X0 + number for number in range(10)}
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
         registers = {name: values(rng) for name in names} | {"X8": DATA + 0x100, "X9": 8}
         memory = bytearray(rng.randbytes(0x400))
         if text.startswith("cas") and rng.random() < 0.5:  # let the comparison succeed
@@ -156,7 +170,8 @@ def test_arm64(text: str, arm_code: dict[str, bytes]) -> None:
         uc.mem_write(DATA, bytes(memory))
         uc.emu_start(TEXT, 0, count=1)
 
-        found, after = explored(ArmOrder(), instruction, {**registers, ARM_FLAGS: flags}, memory)
+        piece = (0, 0, 1, 2)[turn % 4]
+        found, after = explored(ArmOrder(), instruction, {**registers, ARM_FLAGS: flags}, memory, piece)
 
         assert {name: int(found[name]) for name in names} == {
             name: uc.reg_read(names[name]) for name in names
@@ -175,7 +190,7 @@ def test_x86(text: str, x86_code: dict[str, bytes]) -> None:
     rng = random.Random(text)
     names = {name: getattr(x86_const, f"UC_X86_REG_{name.upper()}") for name in ("rax", "rbx", "rsi", "rdi")}
     overflow_undefined = bool(re.match("sh|sa", text))  # for counts above 1: Intel SDM vol. 2B, SAL
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
         registers = {"rax": values(rng), "rbx": values(rng), "rsi": DATA + 0x100, "rdi": 2}
         memory = bytearray(rng.randbytes(0x400))
         if "cmpxchg" in text and rng.random() < 0.5:
@@ -187,7 +202,8 @@ def test_x86(text: str, x86_code: dict[str, bytes]) -> None:
         uc.mem_write(DATA, bytes(memory))
         uc.emu_start(TEXT, 0, count=1)
 
-        found, after = explored(TsoOrder(), instruction, {**registers, X86_FLAGS: 0}, memory)
+        piece = (0, 0, 1, 2)[turn % 4]
+        found, after = explored(TsoOrder(), instruction, {**registers, X86_FLAGS: 0}, memory, piece)
 
         flags = uc.reg_read(x86_const.UC_X86_REG_EFLAGS)
         wanted = (flags & 1) | (flags >> 6 & 1) << 1 | (flags >> 7 & 1) << 2 | (flags >> 11 & 1) << 3

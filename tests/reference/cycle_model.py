@@ -153,7 +153,8 @@ class PlainCpu:
             slot = (pc ^ self.path) % w.INDIRECTS
             right = self.targets.get(slot) == (pc, target)
             self.targets[slot] = pc, target
-            self.path = (self.path << 2 ^ target >> 2 ^ target >> 8) % (1 << 20)
+        if taken and kind in (Branch.CONDITIONAL, Branch.JUMP):
+            self.path = (self.path << 2 ^ pc ^ pc >> 8) % (1 << 20)
         if kind in (Branch.CALL, Branch.INDIRECT_CALL) and taken:
             self.returns = [*self.returns, after][-self.p["return_stack"] :]
         elif kind == Branch.RETURN:

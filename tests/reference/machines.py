@@ -42,7 +42,7 @@ class Recorder:
         data: Any = None,
         *,
         locked: bool = False,
-        own_read: int = -1,
+        own: int = 0,
     ) -> Any:
         return self._event("lock-write" if locked else "write")
 

@@ -132,12 +132,25 @@ def consistent(one: Candidate, *, arm: bool) -> bool:
             own = any(not external((read, w)) for w in between)
             if foreign and not (arm and own):
                 return False
-    node = {
-        number: first[cpu, index if event.access < 0 else event.access]
-        for number, (cpu, index, event) in enumerate(events)
-    }
-    joined = local | {pair for pair in rf | co | fr if external(pair)}
-    return acyclic({(node[a], node[b]) for a, b in joined if node[a] != node[b]})
+    # Whatever observes or overwrites, or comes after, one piece of an access comes so to all of them.
+    pieces: dict[Pair, list[int]] = {}
+    for number, (cpu, index, event) in enumerate(events):
+        if event.kind in (READ, WRITE):
+            pieces.setdefault((cpu, index if event.access < 0 else event.access), []).append(number)
+    whole = {number: some for some in pieces.values() for number in some}
+    observed = {(a, piece) for a, b in rf | co | fr if external((a, b)) for piece in whole.get(b, [b])}
+    hazards = set()
+    if arm:  # a read comes before what a later read of the same place missed, with any of its pieces
+        for a, b in same_place:
+            if events[a][2].kind == events[b][2].kind == READ:
+                for piece in whole[b]:
+                    hazards |= {
+                        (a, other)
+                        for read, write in fr
+                        if read == piece and external((read, write))
+                        for other in whole[write]
+                    }
+    return acyclic(local | observed | hazards)
 
 
 def outcomes(forest: Forest, initial: dict[Any, Any], observed: list[Any], *, arm: bool) -> dict[Any, int]:

@@ -129,7 +129,8 @@ class Track:
         """
         self.own[location] = value
         if self.model is not Model.ARM64:
-            placed = self._order.write(location, locked=locked, own_read=own_read, atomic_read=atomic_read)
+            own = 1 << own_read if own_read >= 0 else 0
+            placed = self._order.write(location, locked=locked, own=own, atomic_read=atomic_read)
         elif exclusive is None:
             placed = self._order.write(location, address, data, release=release, atomic_read=atomic_read)
         else:

@@ -11,7 +11,12 @@ from emu.ordering.models import Model
 
 
 class Dialect(Protocol):
-    """The instructions of one architecture: a package beside this module."""
+    """The instructions of one architecture: a package beside this module.
+
+    ``ATOMIC_LINE``: bytes; accesses inside one such line are single-copy atomic; 0: those that are aligned.
+    """
+
+    ATOMIC_LINE: int
 
     def compile_instruction(
         self,

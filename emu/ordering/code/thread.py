@@ -8,9 +8,10 @@ memory, or ``Ways`` when it can go on in more than one way.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from emu.ordering.code.errors import CodeError, UnsupportedError
+from emu.ordering.code.layout import Access, FinerError, Layout
 from emu.ordering.columns import FETCH
 from emu.ordering.tree import Event, Step, Wanted
 
@@ -56,13 +57,13 @@ class Code:
         decode: gives what a value means as an instruction at an index.
         unroll: how often a backward jump is taken.
 
-    ``cut`` tells whether a path was cut off because of that.
+    ``cut`` tells whether a path was cut off because of that; ``layout`` which bytes are accessed together.
     """
 
     BASE = 0x4000_0000
     """Address of the first instruction; each takes 4 bytes."""
 
-    __slots__ = ("_restricted", "_sizes", "cut", "decode", "exposed", "instructions", "unroll")
+    __slots__ = ("_restricted", "cut", "decode", "exposed", "instructions", "layout", "unroll")
 
     def __init__(
         self, instructions: list[Instruction | None], exposed: frozenset[int],
@@ -74,25 +75,25 @@ class Code:
         self._restricted = restricted
         self.unroll = unroll
         self.cut = False
-        self._sizes: dict[int, int] = {}
+        self.layout = Layout({})
 
-    def access(self, address: int, size: int) -> None:
-        """Note an access; those to one place must all be of one size.
+    def access(self, address: int, size: int) -> Access:
+        """Return in which pieces an access is made.
 
         Args:
             address: of its first byte.
             size: in bytes.
 
         Raises:
-            UnsupportedError: they are not of one size.
+            UnsupportedError: it touches a part of an instruction that may be written.
+            FinerError: not in the pieces known so far.
         """
-        known = self._sizes.get(address)
-        if known == size:
-            return
-        overlaps = any(at < address + size and at + wide > address for at, wide in self._sizes.items())
-        if known is not None or overlaps:
-            raise UnsupportedError("accesses of different sizes to one location (mixed) are not modelled")
-        self._sizes[address] = size
+        found = self.layout.access(address, size)
+        if self.exposed and (len(found.pieces) > 1 or size < 4 or not self.is_text(address)):
+            last = min(address + size - 1, self.address(len(self.instructions)))
+            if any(self.is_text(at & ~3) for at in range(max(address, self.BASE), last + 1)):
+                raise UnsupportedError("accesses to parts of instructions are not modelled")
+        return found
 
     def address(self, index: int) -> int:
         """Return the address of an instruction."""
@@ -113,6 +114,24 @@ class Code:
         """Whether an instruction is not free to be modified while it is executed."""
         index = self.index(address)
         return index in self.exposed and index is not None and self._restricted(value, index)
+
+
+_T = TypeVar("_T")
+
+
+def settled(code: Code, attempt: Callable[[], _T]) -> _T:
+    """Return what an attempt to run some code returns once all its accesses are known.
+
+    Args:
+        code: that is run; its layout becomes finer as long as attempts raise `FinerError`.
+        attempt: to run it.
+    """
+    while True:
+        try:
+            return attempt()
+        except FinerError as finer:
+            code.layout = code.layout.finer(finer.accesses)
+            code.cut = False
 
 
 class State:

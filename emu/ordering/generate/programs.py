@@ -9,6 +9,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
+from emu.ordering.generate.mixed import random_mixed_arm, random_mixed_x86
+from emu.ordering.generate.text import text_of
+
 _LOCATIONS = "xyz"
 
 
@@ -165,26 +168,7 @@ def _random_arm(rng: random.Random, name: str, cpus: int, length: int, features:
         for place, register in column.address.items()
     )
     seen = [f"{cpu}:X{one}" for cpu, column in enumerate(columns) for one in dict.fromkeys(column.loaded)]
-    return _text("AArch64", name, init, [column.lines for column in columns], seen, locations)
-
-
-def _text(
-    arch: str,
-    name: str,
-    init: str,
-    columns: list[list[str]],
-    seen: list[str],
-    locations: str,
-    header: str = "",
-) -> str:
-    height = max(len(lines) for lines in columns)
-    rows = ["|".join(f" P{cpu} " for cpu in range(len(columns))) + ";"]
-    for row in range(height):
-        cells = [lines[row] if row < len(lines) else "" for lines in columns]
-        rows.append("|".join(f" {cell} " for cell in cells) + ";")
-    places = "".join(f"{one}; " for one in [*seen, *locations])
-    body = "\n".join(rows)
-    return f"{arch} {name}\n{header}{{ {init}}}\n{body}\nlocations [{places}]\nexists ({locations[0]}=2)\n"
+    return text_of("AArch64", name, init, [column.lines for column in columns], seen, locations)
 
 
 _X86_REGISTERS = ("eax", "ebx", "ecx", "edx", "esi", "edi")
@@ -225,7 +209,7 @@ def _random_x86(rng: random.Random, name: str, cpus: int, length: int) -> str:
                 lines.append(f"movl ${number},({where})")
         columns.append(lines or ["nop"])
         seen += [f"{cpu}:r{one[1:]}" for one in loaded]
-    return _text("X86_64", name, "", columns, seen, locations)
+    return text_of("X86_64", name, "", columns, seen, locations)
 
 
 def _random_fetch(rng: random.Random, name: str, cpus: int, length: int) -> str:
@@ -294,10 +278,10 @@ def _random_fetch(rng: random.Random, name: str, cpus: int, length: int) -> str:
                 lines += [f"CBNZ W5,C{cpu}", f"C{cpu}:", "ISB"]
         columns.append(lines or ["NOP"])
     header = rng.choice(["", "", "CacheType=IDC\n", "CacheType=DIC\n"])
-    return _text("AArch64", name, init, columns, seen, "x", header)
+    return text_of("AArch64", name, init, columns, seen, "x", header)
 
 
-FEATURES = (*_ARM, "x86", "fetch")
+FEATURES = (*_ARM, "x86", "fetch", "mixed", "mixed-x86")
 """Kinds of random tests."""
 
 
@@ -321,4 +305,8 @@ def random_test(seed: int, features: str, *, cpus: int = 2, length: int = 3) -> 
         return _random_x86(rng, name, cpus, length)
     if features == "fetch":
         return _random_fetch(rng, name, cpus, length)
+    if features == "mixed":
+        return random_mixed_arm(rng, name, cpus, length)
+    if features == "mixed-x86":
+        return random_mixed_x86(rng, name, cpus, length)
     return _random_arm(rng, name, cpus, length, features)

@@ -8,6 +8,7 @@ from typing import Any
 
 from emu.ordering.code.dialects import DIALECTS
 from emu.ordering.code.errors import CodeError
+from emu.ordering.code.layout import Layout, Piece
 from emu.ordering.code.thread import Code, Instruction
 from emu.ordering.litmus.condition import Condition, Place, read_condition
 from emu.ordering.litmus.errors import LitmusError, UnsupportedTestError, located
@@ -53,10 +54,12 @@ class LitmusTest:
         """Return the type of a register or location."""
         return self.types.get((place.cpu, place.name), INT)
 
-    def address_of(self, place: Place) -> int:
-        """Return the address of a location."""
+    def pieces_of(self, place: Place) -> list[Piece]:
+        """Return the bytes of a location, element after element if it is a whole array."""
+        kind = self.type_of(place)
         base = self.names.symbol(place.name)
-        return base + place.index * self.type_of(place).size if place.index > 0 else base
+        numbers = range(kind.count) if kind.count and place.index < 0 else [max(place.index, 0)]
+        return [Piece(base + number * kind.size, kind.size) for number in numbers]
 
 
 class _Builder:
@@ -78,6 +81,7 @@ class _Builder:
         self.handlers: dict[int, int] = {}
         self.init: Init
         self.decoded: dict[tuple[Any, int], Instruction] = {}
+        self.items: dict[Piece, int] = {}
         self.is_declared = False
 
     def build(self) -> LitmusTest:
@@ -102,11 +106,14 @@ class _Builder:
         self.is_declared = True
         condition = read_condition(source, self._register, self._written)
         self._check_places(condition)
-        return LitmusTest(
+        test = LitmusTest(
             source=source, code=code, starts=self.starts, handlers=self.handlers, registers=registers,
             memory=memory, names=self.names, types=self.init.types, condition=condition,
             lines=[cell[0] if cell else 0 for cell in self.cells],
         )  # fmt: skip
+        shown = [piece for place in condition.places if place.cpu < 0 for piece in test.pieces_of(place)]
+        code.layout = Layout(self.items, shown, self.dialect.ATOMIC_LINE)
+        return test
 
     def _columns(self) -> None:
         """Lay the columns out one behind the other, each with a stop at its end."""
@@ -254,14 +261,15 @@ class _Builder:
         if item.value.startswith("{"):
             values = [part for part in item.value.strip("{} ").split(",") if part.strip()]
             for place, text in enumerate(values):
-                memory[base + place * kind.size] = (
-                    self._value(text.strip(), item.line) & (1 << 8 * kind.size) - 1
-                )
+                number = self._value(text.strip(), item.line) & (1 << 8 * kind.size) - 1
+                memory[base + place * kind.size] = number
+                self.items[Piece(base + place * kind.size, kind.size)] = number
             return
         offset = int(rest.rstrip("] ")) * kind.size if rest else 0
         value = self._value(item.value, item.line)
         size = 8 if value >= Code.BASE else kind.size  # addresses need no declaration of their type
         memory[base + offset] = value & (1 << 8 * size) - 1
+        self.items[Piece(base + offset, size)] = memory[base + offset]
 
     def _written(self, text: str, place: Place, line: int) -> int | str:
         """Return what a value in the condition looks like at a place."""

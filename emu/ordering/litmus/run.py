@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from emu.ordering.code.dialects import MODELS
 from emu.ordering.code.errors import CodeError
-from emu.ordering.code.thread import State, Thread
+from emu.ordering.code.thread import State, Thread, settled
 from emu.ordering.columns import ARM_ATOMIC, CACHE_DIC, CACHE_IDC, GUESS_CACHES, SERIAL_FETCH
 from emu.ordering.explore import Exploration, explore
 from emu.ordering.litmus.condition import Place
@@ -124,7 +124,7 @@ def run_text(
     elif model is Model.ARM64 and own is not model:
         raise LitmusError(path, 1, f"model arm64 does not fit {test.source.arch} instructions; use tso or sc")
     try:
-        found = _explore(test, model, max_seconds, max_executions, progress)
+        found = settled(test.code, lambda: _explore(test, model, max_seconds, max_executions, progress))
     except CodeError as error:
         raise located(error, path, 0 if error.index is None else test.lines[error.index]) from None
     return _judge(test, model, found, started)
@@ -146,10 +146,8 @@ def _explore(
     observed: list[int] = []
     for place in places:
         if place.cpu < 0:
-            kind = test.type_of(place)
-            base = test.address_of(place)
-            count = kind.count if kind.count and place.index < 0 else 1
-            observed.extend(base + kind.size * number for number in range(count))
+            for piece in test.pieces_of(place):
+                observed.extend(test.code.layout.locations(piece))
     rules = 0
     if model is Model.ARM64:
         rules = ARM_ATOMIC
@@ -163,8 +161,8 @@ def _explore(
     elif test.code.exposed:
         rules = SERIAL_FETCH if model is Model.TSO is MODELS[test.source.arch] else CACHE_DIC
     return explore(
-        programs, test.memory, rules=rules, observed=observed, max_seconds=max_seconds,
-        max_executions=max_executions, progress=progress,
+        programs, test.code.layout.initial(test.memory), rules=rules, observed=observed,
+        max_seconds=max_seconds, max_executions=max_executions, progress=progress,
     )  # fmt: skip
 
 
@@ -252,12 +250,12 @@ def _getter(
         at, slot = cpus.index(place.cpu), slots[place.cpu]
         slots[place.cpu] = slot + 1
         return lambda outcome: shown(outcome.finals[at].registers[slot], kind)
-    base = test.address_of(place)
+    readers = [test.code.layout.reader(piece) for piece in test.pieces_of(place)]
     if kind.count and place.index < 0:
-        return lambda outcome: "{" + ",".join(
-            str(shown(outcome.memory[base + kind.size * one], kind)) for one in range(kind.count)
-        ) + "}"  # fmt: skip
-    return lambda outcome: shown(outcome.memory[base], kind)
+        return lambda outcome: (
+            "{" + ",".join(str(shown(read(outcome.memory), kind)) for read in readers) + "}"
+        )
+    return lambda outcome: shown(readers[0](outcome.memory), kind)
 
 
 def _fault_matcher(test: LitmusTest, place: Place) -> Callable[[int, str], bool]:

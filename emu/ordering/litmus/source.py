@@ -14,7 +14,6 @@ _UNSUPPORTED = {
     "mte": "memory tagging (memtag)", "morello": "Morello", "sve": "SVE", "sme": "SME", "neon": "Neon",
     "pac": "pointer authentication (pac)", "gcs": "guarded control stacks (gcs)",
     "shadowstack": "guarded control stacks (gcs)", "asl": "ASL", "ets2": "ETS", "ets3": "ETS",
-    "mixed": "mixed-size accesses (mixed)",
 }  # fmt: skip
 _FOREIGN = frozenset(["ARM", "PPC", "X86", "RISCV", "MIPS", "C", "LISA", "BPF", "ASL", "LK", "JAVA"])
 """Architectures and languages that other tools read litmus tests of."""

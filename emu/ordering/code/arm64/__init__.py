@@ -2,6 +2,7 @@
 
 from emu.ordering.code.arm64.branches import undefined
 from emu.ordering.code.arm64.compile import (
+    ATOMIC_LINE,
     compile_instruction,
     is_restricted,
     label_taken,
@@ -9,4 +10,12 @@ from emu.ordering.code.arm64.compile import (
     register_name,
 )
 
-__all__ = ["compile_instruction", "is_restricted", "label_taken", "normal", "register_name", "undefined"]
+__all__ = [
+    "ATOMIC_LINE",
+    "compile_instruction",
+    "is_restricted",
+    "label_taken",
+    "normal",
+    "register_name",
+    "undefined",
+]

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from emu.ordering.code.access import bits, last_events, load, store, truncated
 from emu.ordering.code.arm64.alu import assign, deps_of, signed, value_of
-from emu.ordering.code.arm64.memory import address_of, load, store, truncated
+from emu.ordering.code.arm64.memory import address_of, aligned
 from emu.ordering.code.arm64.operands import Memory, Register, memory, need_register
 from emu.ordering.code.parsing import need_operands
 from emu.ordering.code.thread import Dead, Instruction, Result, State, Ways
@@ -36,7 +37,7 @@ class Monitor(NamedTuple):
     Args:
         address: read.
         size: in bytes.
-        read: index of its event among the CPU's.
+        read: index of the first of its events among the CPU's.
         deps: what the address was made from.
     """
 
@@ -59,13 +60,13 @@ def _load_exclusive(name: str, operands: list[str]) -> Instruction:
 
     def run(state: State) -> Result:
         address, deps = address_of(state, where)
-        index = state.order.count
+        aligned(state, address, size)
 
         def loaded(new: State, value: int, made_from: Deps) -> None:
             assign(new, target, value, made_from)
-            new.monitor = Monitor(address, size, index, deps)
+            new.monitor = Monitor(address, size, last_events(new, address, size), deps)
 
-        return load(state, address, deps, size, loaded, acquire=acquire)
+        return load(state, address, size, loaded, deps, acquire=acquire)
 
     return run
 
@@ -123,7 +124,7 @@ def _store_exclusive(name: str, operands: list[str]) -> Instruction:
     def write(state: State, monitor: Monitor, address: int, deps: Deps, choice: int) -> int:
         data = deps_of(state, source)
         store(
-            state, address, deps, value_of(state, source), NONE, size, monitor.read, release=release,
+            state, address, size, value_of(state, source), deps, partner=monitor.read, release=release,
             choice=choice, inner=data, atomic_read=monitor.read,
         )  # fmt: skip
         return data.pick
@@ -151,20 +152,21 @@ def _read_modify_write(name: str, operands: list[str]) -> Instruction:
     def run(state: State) -> Result:
         address, deps = address_of(state, where)
         by, data = value_of(state, source), deps_of(state, source)
-        index = state.order.count
+        aligned(state, address, size)
 
         def loaded(new: State, old: int, made_from: Deps) -> None:
+            read = last_events(new, address, size)
             if change is None:
                 value, inner = by, NONE
             else:
                 value, inner = change(old, truncated(by, size), 8 * size), made_from
             store(
-                new, address, deps, value, data, size, index, release=release, inner=inner, atomic_read=index,
-                after_read=index, acquire_release=acquire and release,
+                new, address, size, value, deps, data, partner=read, release=release, inner=inner,
+                atomic_read=read, after=bits(read, new.order.count), acquire_release=acquire and release,
             )  # fmt: skip
             assign(new, target, old, made_from)
 
-        return load(state, address, deps, size, loaded, acquire=acquire, unused=unused)
+        return load(state, address, size, loaded, deps, acquire=acquire, unused=unused)
 
     return run
 
@@ -180,16 +182,17 @@ def _compare_and_swap(name: str, operands: list[str]) -> Instruction:
 
     def run(state: State) -> Result:
         address, deps = address_of(state, where)
-        index = state.order.count
+        aligned(state, address, size)
         expected, expected_from = truncated(value_of(state, compared), size), deps_of(state, compared)
 
         def loaded(new: State, old: int, made_from: Deps) -> Result:
             choice = made_from.pick
+            read = last_events(new, address, size)
 
             def written(newer: State, value: int, data: Deps, inner: Deps) -> None:
                 store(
-                    newer, address, deps, value, data, size, index, release=release, inner=inner,
-                    choice=choice, data_choice=expected_from.pick, atomic_read=index,
+                    newer, address, size, value, deps, data, partner=read, release=release, inner=inner,
+                    choice=choice, data_choice=expected_from.pick, atomic_read=read,
                     acquire_release=acquire and release,
                 )  # fmt: skip
 
@@ -215,7 +218,7 @@ def _compare_and_swap(name: str, operands: list[str]) -> Instruction:
 
             return Ways((from_memory, from_register))
 
-        return load(state, address, deps, size, loaded, acquire=acquire, unused=unused)
+        return load(state, address, size, loaded, deps, acquire=acquire, unused=unused)
 
     return run
 

@@ -14,6 +14,9 @@ from emu.ordering.code.arm64.pairs import compile_pair
 from emu.ordering.code.errors import CodeError, UnsupportedError
 from emu.ordering.code.thread import Instruction
 
+ATOMIC_LINE = 0
+"""Aligned accesses are single-copy atomic (Arm ARM DDI 0487, B2.2.1)."""
+
 _FREE = frozenset({"B", "BL", "CBZ", "CBNZ", "TBZ", "TBNZ", "ISB", "NOP", "SVC"})
 """May be modified, and be the result, while another CPU executes them (Arm ARM DDI 0487, B2.2.5)."""
 

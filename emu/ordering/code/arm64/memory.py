@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
+from emu.ordering.code.access import load, store
 from emu.ordering.code.arm64.alu import apply, assign, deps_of, signed, value_of
 from emu.ordering.code.arm64.operands import Memory, Register, memory, need_register
 from emu.ordering.code.errors import UnsupportedError
+from emu.ordering.code.layout import Piece
 from emu.ordering.code.parsing import MASK64, need_operands
-from emu.ordering.code.thread import Instruction, Pending, Result, State
-from emu.ordering.columns import READ, WRITE
+from emu.ordering.code.thread import Instruction, Result, State
 from emu.ordering.local_arm64 import Deps
-from emu.ordering.tree import Event
 
 _LOAD = re.compile(r"LD(U?R|APU?R|AR|LAR)(SB|SH|SW|B|H)?$")
 _STORE = re.compile(r"ST(U?R|LU?R|LLR)(B|H)?$")
@@ -44,75 +43,14 @@ def address_of(state: State, where: Memory) -> tuple[int, Deps]:
     return used, deps
 
 
-def truncated(value: int, size: int) -> int:
-    """Return the lowest ``size`` bytes of a value, unsigned."""
-    return value & (1 << 8 * size) - 1
-
-
-def load(
-    state: State, address: int, deps: Deps, size: int, then: Callable[[State, int, Deps], Result],
-    access: int = -1, **kind: Any,
-) -> Pending:  # fmt: skip
-    """Return the read that a load makes.
-
-    Args:
-        state: of the CPU.
-        address: of its first byte.
-        deps: what the address was made from.
-        size: in bytes.
-        then: is called with the state, the value and what that depends on.
-        access: number of the first event of its single-copy atomic access; -1: the read itself.
-        kind: how it is ordered, see `emu.ordering.local_arm64.ArmOrder.read`.
+def aligned(state: State, address: int, size: int) -> None:
+    """Make sure that an ordered or atomic access may be made.
 
     Raises:
-        UnsupportedError: accesses to the location differ in size.
+        UnsupportedError: it would be an alignment fault (Arm ARM DDI 0487, B2.5.2).
     """
-    state.code.access(address, size)
-    placed = state.order.read(address, deps, **kind)
-    event = Event(READ, address, None, placed.local, placed.synced, -1, access)
-
-    def got(new: State, value: int) -> Result:
-        return then(new, truncated(value, size), placed.deps)
-
-    return Pending(event, got)
-
-
-def store(
-    state: State,
-    address: int,
-    deps: Deps,
-    value: int,
-    data: Deps,
-    size: int,
-    partner: int = -1,
-    access: int = -1,
-    **kind: Any,
-) -> None:
-    """Do the write that a store makes.
-
-    Args:
-        state: of the CPU.
-        address: of its first byte.
-        deps: what the address was made from.
-        value: to store; its lowest ``size`` bytes are.
-        data: what the value was made from.
-        size: in bytes.
-        partner: number of the read that makes one atomic access with it; -1: none.
-        access: number of the first event of its single-copy atomic access; -1: the write itself.
-        kind: how it is ordered, see `emu.ordering.local_arm64.ArmOrder.write`.
-
-    Raises:
-        UnsupportedError: accesses to the location differ in size.
-    """
-    placed = state.order.write(address, deps, data, **kind)
-    value = truncated(value, size)
-    code = state.code
-    code.access(address, size)
-    restricted = code.restricts(address, value)
-    event = Event(WRITE, address, value, placed.local, placed.synced, partner, access, restricted)
-    state.wrote(event)
-    if code.is_text(address):
-        state.texts = {**state.texts, address: (*state.texts.get(address, ()), value)}
+    if not state.code.layout.single(Piece(address, size)):
+        raise UnsupportedError("ordered and atomic accesses that are not aligned are not modelled")
 
 
 def _size(suffix: str | None, target: Register) -> int:
@@ -130,12 +68,15 @@ def _load(name: str, operands: list[str]) -> Instruction:
     size = _size(suffix, target)
     sign = bool(suffix and suffix[0] == "S")
     order = {"acquire": kind == "AR", "acquire_pc": kind.startswith("AP")}
+    ordered = any(order.values())
     if kind == "LAR":
         raise UnsupportedError(f"{name} is not modelled")
 
     def run(state: State) -> Result:
         address, deps = address_of(state, where)
-        return load(state, address, deps, size, loaded, **order)
+        if ordered:
+            aligned(state, address, size)
+        return load(state, address, size, loaded, deps, **order)
 
     def loaded(state: State, value: int, deps: Deps) -> None:
         assign(state, target, signed(value, 8 * size) if sign else value, deps)
@@ -157,7 +98,9 @@ def _store(name: str, operands: list[str]) -> Instruction:
     def run(state: State) -> None:
         value, data = value_of(state, source), deps_of(state, source)
         address, deps = address_of(state, where)
-        store(state, address, deps, value, data, size, release=release)
+        if release:
+            aligned(state, address, size)
+        store(state, address, size, value, deps, data, release=release)
 
     return run
 
@@ -181,15 +124,15 @@ def _pair(name: str, operands: list[str]) -> Instruction:
                 assign(newer, second, signed(other, 32) if sign else other, other_from)
                 return None
 
-            return load(new, address + size, deps, size, last)
+            return load(new, address + size, size, last, deps)
 
-        return load(state, address, deps, size, both)
+        return load(state, address, size, both, deps)
 
     def store_pair(state: State) -> None:
         values = [(value_of(state, source), deps_of(state, source)) for source in (first, second)]
         address, deps = address_of(state, where)
         for number, (value, data) in enumerate(values):
-            store(state, address + number * size, deps, value, data, size)
+            store(state, address + number * size, size, value, deps, data)
 
     return load_pair if name.startswith("LD") else store_pair
 

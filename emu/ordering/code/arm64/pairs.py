@@ -5,9 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from emu.ordering.code.access import (
+    bits,
+    enter,
+    last_events,
+    load,
+    load_together,
+    pair_pieces,
+    store,
+    truncated,
+)
 from emu.ordering.code.arm64.alu import assign, deps_of, value_of
 from emu.ordering.code.arm64.atomics import Monitor, exclusive_store
-from emu.ordering.code.arm64.memory import address_of, load, store, truncated
+from emu.ordering.code.arm64.memory import address_of, aligned
 from emu.ordering.code.arm64.operands import memory, need_register
 from emu.ordering.code.parsing import need_operands
 from emu.ordering.code.thread import Instruction, Result, State, Ways
@@ -20,12 +30,11 @@ _EXCLUSIVE = re.compile(r"(LDA?|STL?)XP$")
 def _load_two(
     state: State,
     address: int,
-    deps: Deps,
     size: int,
-    then: Callable[[State, tuple[int, int], tuple[Deps, Deps]], Result],
+    then: Callable[[State, tuple[int, int], tuple[Deps, Deps], tuple[int, int]], Result],
+    deps: Deps,
     *,
     ordered: bool = False,
-    together: bool = False,
     **kind: bool,
 ) -> Result:
     """Return the first of two reads, the other being of the next ``size`` bytes.
@@ -33,23 +42,24 @@ def _load_two(
     Args:
         state: of the CPU.
         address: of the first.
-        deps: what it was made from.
         size: in bytes, of each.
-        then: is called with the state, both values, and what those depend on.
+        then: is called with the state, both values, what those depend on, the numbers of their first events.
+        deps: what the address was made from.
         ordered: the first comes before the second.
-        together: both are one single-copy atomic access.
         kind: see `load`.
     """
 
     def first(new: State, low: int, low_from: Deps) -> Result:
+        low_read = last_events(new, address, size)
+        after = bits(low_read, new.order.count) if ordered else 0
+
         def second(newer: State, high: int, high_from: Deps) -> Result:
-            return then(newer, (low, high), (low_from, high_from))
+            reads = low_read, last_events(newer, address + size, size)
+            return then(newer, (low, high), (low_from, high_from), reads)
 
-        after = new.order.count - 1 if ordered else -1
-        access = new.order.count - 1 if together else -1
-        return load(new, address + size, deps, size, second, access, after=after, **kind)
+        return load(new, address + size, size, second, deps, after=after, **kind)
 
-    return load(state, address, deps, size, first, **kind)
+    return load(state, address, size, first, deps, **kind)
 
 
 def _compare_and_swap(name: str, operands: list[str]) -> Instruction:
@@ -63,19 +73,21 @@ def _compare_and_swap(name: str, operands: list[str]) -> Instruction:
 
     def run(state: State) -> Result:
         address, deps = address_of(state, where)
-        index = state.order.count
+        aligned(state, address, 2 * size)
         expected = tuple(value_of(state, one) for one in compared)
         expected_from = deps_of(state, compared[0]) | deps_of(state, compared[1])
 
-        def loaded(new: State, old: tuple[int, int], old_from: tuple[Deps, Deps]) -> Result:
+        def loaded(
+            new: State, old: tuple[int, int], old_from: tuple[Deps, Deps], reads: tuple[int, int]
+        ) -> Result:
             made_from = old_from[0] | old_from[1]
 
             def written(state: State, values: tuple[int, ...], data: Deps, inner: Deps) -> None:
                 for half, value in enumerate(values):
                     store(
-                        state, address + half * size, deps, value, data, size, index + half, release=release,
-                        inner=inner, choice=made_from.pick, data_choice=expected_from.pick,
-                        atomic_read=index + half, acquire_release=acquire and release,
+                        state, address + half * size, size, value, deps, data, partner=reads[half],
+                        release=release, inner=inner, choice=made_from.pick, data_choice=expected_from.pick,
+                        atomic_read=reads[half], acquire_release=acquire and release,
                     )  # fmt: skip
 
             def result(state: State, deps: Deps) -> None:
@@ -106,7 +118,7 @@ def _compare_and_swap(name: str, operands: list[str]) -> Instruction:
 
             return Ways((from_memory, from_register))
 
-        return _load_two(state, address, deps, size, loaded, acquire=acquire)
+        return _load_two(state, address, size, loaded, deps, acquire=acquire)
 
     return run
 
@@ -119,14 +131,15 @@ def _load_exclusive(name: str, operands: list[str]) -> Instruction:
 
     def run(state: State) -> Result:
         address, deps = address_of(state, where)
-        index = state.order.count
+        aligned(state, address, 2 * size)
 
         def loaded(new: State, values: tuple[int, int], made_from: tuple[Deps, Deps]) -> None:
             for target, value, one in zip(targets, values, made_from, strict=True):
                 assign(new, target, value, one)
-            new.monitor = Monitor(address, size, index, deps)
+            read = new.order.count - len(pair_pieces(new, address, size))
+            new.monitor = Monitor(address, size, read, deps)
 
-        return _load_two(state, address, deps, size, loaded, together=True, acquire=acquire)
+        return load_together(state, address, size, loaded, deps, acquire=acquire)
 
     return run
 
@@ -139,15 +152,17 @@ def _store_exclusive(name: str, operands: list[str]) -> Instruction:
 
     def write(state: State, monitor: Monitor, address: int, deps: Deps, choice: int) -> int:
         pick = 0
-        access = state.order.count
+        pieces = pair_pieces(state, address, size)
+        entry = enter(state, pieces, reads=False)
+        read = monitor.read
         for half, source in enumerate(sources):
             data = deps_of(state, source)
             pick |= data.pick
             store(
-                state, address + half * size, deps, value_of(state, source), NONE, size, monitor.read + half,
-                release=release, choice=choice, inner=data, atomic_read=monitor.read + half,
-                after_read=monitor.read + 1 - half, access=access,
+                state, address + half * size, size, value_of(state, source), deps, partner=read, entry=entry,
+                together=pieces, release=release, choice=choice, inner=data, atomic_read=read,
             )  # fmt: skip
+            read += len(state.code.access(address, size).pieces)
         return pick
 
     return exclusive_store(status, memory(operands[3:]), size, write)
@@ -162,21 +177,26 @@ def _ordered_pair(name: str, operands: list[str]) -> Instruction:
     def load_pair(state: State) -> Result:
         address, deps = address_of(state, where)
 
-        def loaded(new: State, values: tuple[int, int], made_from: tuple[Deps, Deps]) -> None:
+        def loaded(
+            new: State, values: tuple[int, int], made_from: tuple[Deps, Deps], reads: tuple[int, int]
+        ) -> None:
+            del reads
             for target, value, one in zip(registers, values, made_from, strict=True):
                 assign(new, target, value, one)
 
-        return _load_two(state, address, deps, size, loaded, ordered=True, acquire_pc=True)
+        aligned(state, address, size)
+        return _load_two(state, address, size, loaded, deps, ordered=True, acquire_pc=True)
 
     def store_pair(state: State) -> None:
         values = [(truncated(value_of(state, one), size), deps_of(state, one)) for one in registers]
         address, deps = address_of(state, where)
-        after = -1
+        aligned(state, address, size)
+        after = 0
         for half in (1, 0) if where.writeback else (0, 1):
             value, data = values[half]
-            index = state.order.count
-            store(state, address + half * size, deps, value, data, size, release=True, after_read=after)
-            after = index
+            at = address + half * size
+            store(state, at, size, value, deps, data, release=True, after=after)
+            after = bits(last_events(state, at, size), state.order.count)
 
     return load_pair if name == "LDIAPP" else store_pair
 

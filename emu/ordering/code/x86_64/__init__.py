@@ -1,6 +1,7 @@
 """x86-64 instructions for litmus tests."""
 
 from emu.ordering.code.x86_64.compile import (
+    ATOMIC_LINE,
     compile_instruction,
     is_restricted,
     label_taken,
@@ -9,4 +10,12 @@ from emu.ordering.code.x86_64.compile import (
     undefined,
 )
 
-__all__ = ["compile_instruction", "is_restricted", "label_taken", "normal", "register_name", "undefined"]
+__all__ = [
+    "ATOMIC_LINE",
+    "compile_instruction",
+    "is_restricted",
+    "label_taken",
+    "normal",
+    "register_name",
+    "undefined",
+]

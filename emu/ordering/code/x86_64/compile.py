@@ -6,13 +6,18 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from emu.ordering.code.access import bits, last_events, load, store
 from emu.ordering.code.errors import CodeError, UnsupportedError
 from emu.ordering.code.parsing import MASK64, need_operands, target_of
 from emu.ordering.code.thread import Instruction, Pending, Result, State
 from emu.ordering.code.x86_64.arithmetic import CONDITIONS, FLAGS, compute, signed
 from emu.ordering.code.x86_64.operands import Immediate, Memory, Operand, Register, operand, register
-from emu.ordering.columns import READ, SERIALISE, WRITE
+from emu.ordering.columns import SERIALISE
+from emu.ordering.local_arm64 import Deps
 from emu.ordering.tree import Event
+
+ATOMIC_LINE = 64
+"""Bytes: accesses inside one cache line are atomic (Intel SDM vol. 3A, 9.1.1)."""
 
 _SIZE = {"b": 1, "w": 2, "l": 4, "q": 8}
 _NAME = re.compile(
@@ -56,26 +61,18 @@ def _address(state: State, where: Memory) -> int:
 def _load(
     state: State, address: int, size: int, then: Callable[[State, int], Result], *, locked: bool = False
 ) -> Pending:
-    state.code.access(address, size)
-    placed = state.order.read(address, locked=locked)
+    def got(new: State, value: int, deps: Deps) -> Result:
+        del deps
+        return then(new, value)
 
-    def got(new: State, value: int) -> Result:
-        return then(new, value & (1 << 8 * size) - 1)
-
-    return Pending(Event(READ, address, None, placed.local), got)
+    return load(state, address, size, got, locked=locked)
 
 
-def _store(
-    state: State, address: int, value: int, size: int, *, locked: bool = False, own_read: int = -1
-) -> None:
-    placed = state.order.write(address, locked=locked, own_read=own_read)
-    value &= (1 << 8 * size) - 1
-    partner = own_read if locked else -1
-    code = state.code
-    code.access(address, size)
-    state.wrote(Event(WRITE, address, value, placed.local, 0, partner, -1, code.restricts(address, value)))
-    if code.is_text(address):
-        state.texts = {**state.texts, address: (*state.texts.get(address, ()), value)}
+def _store_back(state: State, address: int, value: int, size: int, locked: bool) -> None:
+    """Write what the same instruction has just read."""
+    read = last_events(state, address, size)
+    own = bits(read, state.order.count)
+    store(state, address, size, value, partner=read if locked else -1, own=own, locked=locked)
 
 
 def _width(suffix: str | None, operands: list[Operand]) -> int:
@@ -133,15 +130,14 @@ def _update(name: str, suffix: str | None, operands: list[Operand], *, locked: b
         assert isinstance(target, Memory), "numbers are refused above"
         address = _address(state, target)
         if name == "mov":
-            _store(state, address, by, size)
+            store(state, address, size, by)
             return None
-        index = state.order.count
 
         def changed(new: State, old: int) -> None:
             result, flags = compute(name, old, by, size)
             flagged(new, flags)
             if writes:
-                _store(new, address, result, size, locked=locked, own_read=index)
+                _store_back(new, address, result, size, locked)
 
         return _load(state, address, size, changed, locked=locked)
 
@@ -170,14 +166,13 @@ def _exchange(name: str, suffix: str | None, operands: list[Operand], *, locked:
             _assign(state, other, result)
             return None
         address = _address(state, other)
-        index = state.order.count
 
         def loaded(new: State, old: int) -> None:
             by = _value(new, register)
             result, flags = compute("add", old, by, size) if add else (by, None)
             if flags is not None:
                 new.registers[FLAGS] = flags
-            _store(new, address, result, size, locked=locked, own_read=index)
+            _store_back(new, address, result, size, locked)
             _assign(new, register, old)
 
         return _load(state, address, size, loaded, locked=locked)
@@ -198,13 +193,12 @@ def _compare_exchange(suffix: str | None, operands: list[Operand], *, locked: bo
 
     def run(state: State) -> Result:
         address = _address(state, where)
-        index = state.order.count
 
         def loaded(new: State, old: int) -> None:
             expected = _value(new, accumulator)
             new.registers[FLAGS] = compute("cmp", expected, old, size)[1] or 0
             if old == expected:
-                _store(new, address, _value(new, source), size, locked=locked, own_read=index)
+                _store_back(new, address, _value(new, source), size, locked)
             else:
                 _assign(new, accumulator, old)
 
