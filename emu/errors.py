@@ -39,5 +39,5 @@ def suggestion(name: str, known: Sequence[str]) -> str:
     >>> suggestion("mini_laef", ["mini_leaf", "mini_loop"]), suggestion("x", ["a", "b"]), suggestion("x", [])
     ("did you mean 'mini_leaf'?", 'known: a, b', 'known: none')
     """
-    close = difflib.get_close_matches(name, known, 1)
+    close = difflib.get_close_matches(name, known, 1, 0.65)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"

@@ -26,7 +26,9 @@ _UNITS = {"loop": "iteration of the loop", "iteration": "iteration", "call": "ca
 @click.command(name="cycles")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--arch", help="Port of the code; of an ELF file its own, of sources x86_64 if not given.")
-@click.option("--cpu-model", "cpu_model", metavar="NAME", help="See 'klpemu list cpu-models'.")
+@click.option(
+    "--cpu-model", "cpu_model", metavar="NAME", help="See 'klpemu list cpu-models'; or a .toml file."
+)
 @click.option(
     "--entry", metavar="SYM", help="Function to call; the only global one if not given, else .text."
 )
@@ -75,7 +77,7 @@ def _one(
     from emu.lab.cycles.predict import Predictor
 
     piece = read_piece(path, arch, entry)
-    model = cpu_model or DEFAULT_MODELS[piece.port.name]
+    model = DEFAULT_MODELS[piece.port.name] if cpu_model is None else cpu_model
     predictor = Predictor(piece, model)
     if not is_compiled("step.step"):
         print("compiling the cycle model; once after an installation", file=sys.stderr)
@@ -94,11 +96,13 @@ def _print(piece: Piece, found: Prediction, measured: Measured | None, *, view: 
         f"{found.instructions:.2f} instructions, {found.mispredicts:.2f} mispredictions"
     )
     if measured is not None:
-        error = 100 * (found.cycles / measured.cycles - 1) if measured.cycles > 0 else 0.0
+        error = (
+            f"; predicted {100 * (found.cycles / measured.cycles - 1):+.1f} %" if measured.cycles > 0 else ""
+        )
         click.echo(
             f"  measured on {measured.cpu}: {measured.cycles:.2f} cycles, "
             f"{measured.low:.2f} to {measured.high:.2f} in {counted(measured.samples, 'sample')} "
-            f"({measured.rejected} disturbed); predicted {error:+.1f} %"
+            f"({measured.rejected} disturbed){error}"
         )
     spent = stages(piece, found)
     width = max((len(name) for name in spent), default=0)
@@ -106,14 +110,17 @@ def _print(piece: Piece, found: Prediction, measured: Measured | None, *, view: 
         click.echo(f"  {name:<{width}}  {cycles:>6}")
     if view:
         click.echo()
-        _print_view(found.lines)
+        _print_view(piece, found.lines)
 
 
-def _print_view(lines: tuple[Line, ...]) -> None:
+def _print_view(piece: Piece, lines: tuple[Line, ...]) -> None:
     click.echo("  fetch dispatch ready issue complete retire  instruction")
+    before = ""
     for line in lines:
-        if line.symbol:
-            click.echo(f"{line.symbol}:")
+        stretch = piece.stretch_at(line.address)
+        if line.symbol or stretch != before:  # it begins, or is returned to
+            click.echo(f"{stretch}:")
+        before = stretch
         waits = _waits(line)
         text = (
             f"  {line.fetch:>5} {line.dispatch:>8} {line.ready:>5} {line.issue:>5} {line.complete:>8} "

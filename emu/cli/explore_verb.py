@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emu.cli.exits import DONE, NO
+from emu.cli.seconds import Seconds
 from emu.errors import EmuError
 
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--drop", help="Leave out steps or barriers: names with commas between them, or all, one at a time."
 )
-@click.option(
-    "--seconds", type=click.FloatRange(0, min_open=True), help="Stop an exploration after about so long."
-)
+@click.option("--seconds", type=Seconds(), help="Stop an exploration after about so long.")
 @click.option("--executions", type=click.IntRange(1), help="Stop an exploration after so many executions.")
 @click.option(
     "--memory",
@@ -70,6 +69,8 @@ def command(
     With --drop all, SCENARIO may also be livepatch, pokes or all, which mean several at once.
     """
     if drop == "all":
+        if executions is not None:
+            raise click.UsageError("--executions does not go with --drop all; --seconds and --memory do")
         return _table(scenario, model, arch, cpus, seconds, memory, as_json=as_json)
     from emu.lab.explorer.catalogue import GROUPS, Shelf, model_for, named
     from emu.lab.explorer.mutations import check_steps

@@ -13,6 +13,7 @@ import click
 
 from emu.cli.complaints import complain
 from emu.cli.exits import BAD_INPUT, DONE, NO, SKIPPED
+from emu.cli.seconds import Seconds
 from emu.errors import EmuError
 
 if TYPE_CHECKING:
@@ -34,9 +35,7 @@ SCHEMA = "klpemu.litmus/1"
     show_default=True,
     help="How often a backward jump is taken.",
 )
-@click.option(
-    "--max-seconds", type=click.FloatRange(0, min_open=True), help="Stop a test after about so long."
-)
+@click.option("--max-seconds", type=Seconds(), help="Stop a test after about so long.")
 @click.option("--max-executions", type=click.IntRange(1), help="Stop a test after so many executions.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document per test, one per line.")
 def command(

@@ -43,7 +43,7 @@ from emu.timing.events import drain, enter_exception, poke_text, send_ipi, switc
 from emu.timing.layout import NONE, ROW_WORDS, T_CLOCK, Branch, Detail, Event, Wait
 from emu.timing.model import CpuModel, cpu_model_names, load_cpu_model
 from emu.timing.rows import RowTable, UncoveredInstructionError
-from emu.timing.state import cpu_words, new_cpu, new_shared, shared_words, zeros
+from emu.timing.state import cpu_words, new_cpu, new_shared, push_return, shared_words, zeros
 from emu.timing.step import step
 
 __all__ = [
@@ -65,6 +65,7 @@ __all__ = [
     "new_cpu",
     "new_shared",
     "poke_text",
+    "push_return",
     "send_ipi",
     "shared_words",
     "step",

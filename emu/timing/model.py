@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emu.arch.registry import port_named
 from emu.errors import EmuError, UnknownNameError
 from emu.timing import layout
 
@@ -29,6 +30,18 @@ _PORT_LISTS = frozenset(
     ]
 )
 _POWERS = frozenset(name for name in _PARAMETERS if name.endswith("_sets"))
+_AT_LEAST_ONE = frozenset(
+    [
+        *(name for name in _PARAMETERS if name.endswith(("_sets", "_ways"))),
+        *("width", "fetch_width", "retire_width", "first_window", "late_window", "next_window"),
+        *("div_bits_per_cycle", "rep_bytes_per_cycle"),
+    ]
+)
+"""What the pipeline divides by, or waits for in vain if it is 0."""
+_OR_NEVER = frozenset(["forward_renamed"])  # -1: not at all
+_MOST = 1 << 20
+_MOST_TAGS = 1 << 22  # of one cache: 256 MiB in lines
+_MOST_OF = {"uops": 64, "slots": 64, "busy": 512, "lock": 1 << 16, "microcoded": 1}
 _COST_FIELDS = {
     "latency": 0, "uops": 1, "slots": 1, "busy": 1, "block": 0, "block_data": 0, "drain": 0, "lock": 0,
     "microcoded": 0,
@@ -39,7 +52,7 @@ class CpuModelError(EmuError):
     """A CPU model's data file is not as docs/cycle-model.md says."""
 
     def __init__(self, path: Path, what: str) -> None:
-        super().__init__(f"{path.name}: {what}; see docs/cycle-model.md, 'Adding a CPU model'")
+        super().__init__(f"{path}: {what}; see docs/cycle-model.md, 'Adding a CPU model'")
         self.path, self.what = path, what
 
 
@@ -103,12 +116,14 @@ def cpu_model_names() -> list[str]:
 
 
 def load_cpu_model(name: str) -> CpuModel:
-    """Return the CPU model called ``name``.
+    """Return the CPU model called ``name``, or the one in the file ``name`` if that ends in ``.toml``.
 
     Raises:
         UnknownNameError: there is none.
         CpuModelError: its file lacks a number, a source, or has one too many.
     """
+    if name.endswith(".toml"):
+        return read_cpu_model(Path(name))
     if name not in cpu_model_names():
         raise UnknownNameError("CPU model", name, cpu_model_names())
     return read_cpu_model(_FOLDER / f"{name}.toml")
@@ -118,14 +133,17 @@ def read_cpu_model(path: Path) -> CpuModel:
     """Return the CPU model in the file at ``path``; as `load_cpu_model`."""
     try:
         data = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise CpuModelError(path, f"can't be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # not UTF-8, no TOML, a NUL in the name
         raise CpuModelError(path, f"can't be read: {error}") from error
-    for key in ("arch", "description", "ports", "parameters", "class"):
+    for key, kind, what in _KEYS:
         if key not in data:
             raise CpuModelError(path, f"has no {key!r}")
-    ports = tuple(data["ports"])
-    if len(ports) > layout.PORT_BITS:
-        raise CpuModelError(path, f"has {len(ports)} ports, at most {layout.PORT_BITS} can be told apart")
+        if not isinstance(data[key], kind):
+            raise CpuModelError(path, f"{key} = {data[key]!r}, expected {what}")
+    port_named(data["arch"])
+    ports = _ports(path, data["ports"])
     parameters, sources = {}, {}
     for name, entry in data["parameters"].items():
         if name not in _PARAMETERS:
@@ -146,8 +164,23 @@ def read_cpu_model(path: Path) -> CpuModel:
     )  # fmt: skip
 
 
+_KEYS = (
+    ("arch", str, "the name of a port"), ("description", str, "a string"), ("ports", list, "a list of names"),
+    ("parameters", dict, "a table"), ("class", dict, "a table"),
+)  # fmt: skip
+
+
+def _ports(path: Path, names: list[object]) -> tuple[str, ...]:
+    ports = tuple(name for name in names if isinstance(name, str))
+    if len(ports) < len(names) or len(set(ports)) < len(ports):
+        raise CpuModelError(path, f"ports = {names!r}, expected a list of different names")
+    if len(ports) > layout.PORT_BITS:
+        raise CpuModelError(path, f"has {len(ports)} ports, at most {layout.PORT_BITS} can be told apart")
+    return ports
+
+
 def _check_sizes(path: Path, parameters: Mapping[str, int]) -> None:
-    """Refuse a queue longer than the model keeps."""
+    """Refuse a queue longer than the model keeps, and a cache that would take all memory."""
     limits = {
         "rob": layout.ROB_WORDS - 64, "store_queue": layout.DRAINS_WORDS - 1,
         "load_queue": layout.LOADS_WORDS - 1,
@@ -157,29 +190,40 @@ def _check_sizes(path: Path, parameters: Mapping[str, int]) -> None:
         raise CpuModelError(
             path, f"history = {parameters['history']}, expected 0 to {layout.HISTORY_WORDS - 1}"
         )
+    for cache in (name.removesuffix("_sets") for name in sorted(_POWERS)):
+        tags = parameters[f"{cache}_sets"] * parameters[f"{cache}_ways"]
+        if tags > _MOST_TAGS:
+            raise CpuModelError(path, f"{cache}_sets times {cache}_ways = {tags}, expected 1 to {_MOST_TAGS}")
     for name, limit in limits.items():
         if not 1 <= parameters[name] <= limit:
             raise CpuModelError(path, f"{name} = {parameters[name]}, expected 1 to {limit}")
 
 
 def _sourced(path: Path, what: str, entry: object) -> Mapping[str, Any]:
-    if not isinstance(entry, dict) or not str(entry.get("source", "")).strip():
+    source = entry.get("source") if isinstance(entry, dict) else None
+    if not isinstance(source, str) or not source.strip() or not isinstance(entry, dict):
         raise CpuModelError(path, f"{what} has no source")
     return entry
 
 
 def _number(path: Path, ports: tuple[str, ...], name: str, entry: object) -> int:
     facts = _sourced(path, f"parameter {name!r}", entry)
+    unknown = sorted(set(facts) - {"value", "source"})
+    if unknown:
+        raise CpuModelError(path, f"parameter {name!r}: unknown {', '.join(unknown)}")
     value = facts.get("value")
     if name in _PORT_LISTS:
         return _mask(path, ports, f"parameter {name!r}", value)
-    if not isinstance(value, int):
-        raise CpuModelError(path, f"parameter {name!r}: found {value!r}, expected a whole number")
-    return int(value)
+    least = 1 if name in _AT_LEAST_ONE else -1 if name in _OR_NEVER else 0
+    if type(value) is not int or not least <= value <= _MOST:
+        raise CpuModelError(
+            path, f"parameter {name!r}: found {value!r}, expected a whole number from {least} to {_MOST}"
+        )
+    return value
 
 
 def _mask(path: Path, ports: tuple[str, ...], what: str, names: object) -> int:
-    if not isinstance(names, list) or not set(names) <= set(ports):
+    if not isinstance(names, list) or any(name not in ports for name in names):
         raise CpuModelError(path, f"{what}: found {names!r}, expected a list of ports")
     return sum(1 << ports.index(name) for name in set(names))
 
@@ -194,8 +238,11 @@ def _cost(path: Path, ports: tuple[str, ...], name: str, entry: object) -> Cost:
     if not mask:
         numbers["uops"] = 0
     for field, value in numbers.items():
-        if not isinstance(value, int) or (value < 0 and field != "block_data"):
-            raise CpuModelError(path, f"class {name!r}: {field} = {value!r}, expected a whole number")
+        most = _MOST_OF.get(field, _MOST)
+        least = -_MOST if field == "block_data" else 0
+        if type(value) is not int or not least <= value <= most:
+            what = f"{field} = {value!r}, expected a whole number from {least} to {most}"
+            raise CpuModelError(path, f"class {name!r}: {what}")
     return Cost(ports=mask, source=str(facts["source"]), **numbers)
 
 

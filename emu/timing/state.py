@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from emu.timing.layout import (
     CACHES_AT,
     NONE,
+    P_RETURN_STACK,
+    RETURNS_AT,
     SH_LLC_AT,
     T_CPUS,
     T_FETCH_LINE,
@@ -21,6 +23,8 @@ from emu.timing.layout import (
     T_L2_AT,
     T_L2_TLB_AT,
     T_REPEAT_PC,
+    T_RETURNS,
+    T_RETURNS_KNOWN,
 )
 from emu.timing.model import CpuModel, parameter_words
 
@@ -85,3 +89,11 @@ def new_cpu(model: CpuModel, index: int = 0, cpus: int = 1) -> NDArray[np.int64]
 def new_shared(model: CpuModel) -> NDArray[np.int64]:
     """Return what the CPUs of one machine share, empty, shape ``(shared_words(model),)``, int64."""
     return zeros(shared_words(model))
+
+
+def push_return(cpu: NDArray[np.int64], address: int) -> None:
+    """Have ``cpu`` predict a return to ``address``, as a call that is not stepped through would."""
+    depth, top = int(cpu[P_RETURN_STACK]), int(cpu[T_RETURNS])
+    cpu[RETURNS_AT + top] = address
+    cpu[T_RETURNS] = (top + 1) % depth
+    cpu[T_RETURNS_KNOWN] = min(int(cpu[T_RETURNS_KNOWN]) + 1, depth)

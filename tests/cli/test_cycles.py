@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from emu.arch.registry import PORTS
+from emu.build.toolchain import EntryScheme, compile_object
 from emu.cli.exits import BAD_INPUT, DONE, SKIPPED
 from emu.cli.main import main
 
+ZEN4 = Path(__file__).parents[2] / "emu/timing/models/zen4.toml"
 pytestmark = pytest.mark.toolchain
 
 LOOP = """
@@ -89,6 +92,50 @@ class TestPrediction:
         assert found["cpu_model"] == "neoverse-n1"
         assert found["cycles_per_iteration"] == pytest.approx(4, abs=0.05)  # MUL: LLVM 19, 4 cycles
 
+    def test_a_call_returns_to_where_it_was_made(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        path = tmp_path / "calls.s"
+        nested = "call inner\n" * 3 + "ret\ninner: ret\n"
+        path.write_text(f".globl kernel\nkernel: {nested}", "utf-8")
+        found = json.loads(run(capsys, str(path), "--json")[1])
+        assert (found["unit"], found["mispredicts_per_iteration"]) == ("call", 0)
+
+    def test_the_view_tells_where_a_return_goes(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        path = tmp_path / "calls.s"
+        path.write_text(".globl kernel\nkernel: call inner\nret\ninner: nop\nret\n", "utf-8")
+        view = run(capsys, str(path), "--view")[1].partition("instruction\n")[2].splitlines()
+        assert [line for line in view if line.endswith(":")] == ["kernel:", "inner:", "kernel:"]
+
+    def test_a_model_of_ones_own(self, capsys: pytest.CaptureFixture[str], loop: str, tmp_path: Path) -> None:
+        path, text = tmp_path / "mine.toml", ZEN4.read_text("utf-8")
+        assert "\nalu = {" in text
+        head, _, tail = text.partition("\nalu = {")
+        path.write_text(head + "\nalu = {" + tail.replace("latency = 1", "latency = 5", 1), "utf-8")
+        code, out, _ = run(capsys, loop, "--cpu-model", str(path), "--json")
+        found = json.loads(out)
+        assert (code, found["cpu_model"]) == (DONE, "mine")
+        assert found["cycles_per_iteration"] == pytest.approx(15, abs=0.05)
+
+    def test_an_elf_file_needs_no_suffix(
+        self, capsys: pytest.CaptureFixture[str], loop: str, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "plain"
+        path.write_bytes(compile_object(PORTS["x86_64"], Path(loop), entry=EntryScheme.NONE))
+        code, out, _ = run(capsys, str(path), "--json")
+        assert (code, json.loads(out)["cycles_per_iteration"]) == (DONE, pytest.approx(3, abs=0.05))
+
+    def test_what_is_neither_source_nor_elf_file(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        path = tmp_path / "notes.txt"
+        path.write_text("ret", "utf-8")
+        code, _, err = run(capsys, str(path))
+        assert (code, len(err.splitlines())) == (BAD_INPUT, 1)
+        assert "is no ELF file, and its name does not end in .s, .S, .c" in err
+
 
 class TestNative:
     @pytest.mark.skipif(platform.machine() != "x86_64", reason="needs an x86-64 host")
@@ -124,6 +171,8 @@ class TestMistakes:
             ("ret", ("--loop", "kernel"), "reached 1 times"),
             ("ret", ("--cpu-model", "neoverse-n1"), "choose another"),
             ("ret", ("--cpu-model", "zen"), "unknown CPU model"),
+            ("ret", ("--cpu-model", ""), "unknown CPU model"),
+            ("ret", ("--cpu-model", "nowhere.toml"), "nowhere.toml: can't be read: No such file"),
         ],
     )
     def test_one_line_and_exit_code_2(

@@ -74,7 +74,11 @@ class TestExplore:
             (("enable", "--arch", "x86_64", "--model", "arm64"), "use sc or tso"),
             (("incident:site-pair", "--arch", "x86_64"), "it is for arm64"),
             (("poke-on", "--drop", "int4"), "unknown step of poke-on on x86_64 'int4'"),
+            (("enable", "--arch", "arm64", "--drop", "int3"), "known: smp_rmb 1, "),
             (("enable", "--seconds", "0"), "seconds"),
+            (("enable", "--seconds", "nan"), "nan is not in the range x>0"),
+            (("pokes",), "only --drop all explores: poke-on, poke-off"),
+            (("enable", "--drop", "all", "--executions", "4"), "--executions does not go with --drop all"),
             (("enable", "--cpus", "9"), "cpus"),
         ],
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emu.arch.port import Port
 from emu.arch.registry import PORTS
-from emu.build.code_source import ElfCode, SourceFile, code_source, read_code
+from emu.build.code_source import ElfCode, ObjectFile, SourceFile, code_source, read_code
 from emu.build.elf.file import read_elf
 from emu.build.elf.load import load_elf
 from emu.build.toolchain import EntryScheme, compile_object
@@ -59,6 +59,12 @@ class Piece:
         """Return the symbol at exactly ``address``, empty if there is none."""
         return next((name for name, at in sorted(self.symbols.items()) if at == address), "")
 
+    def stretch_at(self, address: int) -> str:
+        """Return the last symbol of the text at or before ``address``; its first address if there is none."""
+        base, content = self.text
+        places = [(at, name) for name, at in self.symbols.items() if base <= at < base + len(content)]
+        return max((place for place in places if place[0] <= address), default=(base, f"{base:#x}"))[1]
+
 
 def read_piece(path: Path, arch: str | None, entry: str | None) -> Piece:
     """Return the code in a file.
@@ -103,14 +109,18 @@ def read_piece(path: Path, arch: str | None, entry: str | None) -> Piece:
     return Piece(path=path, port=port, segments=piece.segments, text=piece.text, entry=start, symbols=symbols)
 
 
+_SOURCES = (".s", ".S", ".c")
 _FLAGS = {"arm64": ("-mcpu=generic+v8_5a",)}
 """Of the toolchain, by port: what the role tables know, not only the least that the kernel is built for."""
 
 
 def _content(port: Port, path: Path) -> ElfCode:
     """Return an ELF file's bytes, or what a source compiles to."""
-    source = code_source(path.name, path)
+    source = code_source(path.name, ObjectFile(path=path) if _head(path).startswith(b"\x7fELF") else path)
     if isinstance(source, SourceFile) and path.is_file():
+        if path.suffix not in _SOURCES:
+            what = f"is no ELF file, and its name does not end in {', '.join(_SOURCES)}"
+            raise PieceError(path, what, "name a source so, or pass an object")
         flags = _FLAGS.get(port.name, ())
         return ElfCode(
             content=compile_object(port, path, entry=EntryScheme.NONE, flags=flags), origin=str(path)
@@ -120,16 +130,21 @@ def _content(port: Port, path: Path) -> ElfCode:
     return code
 
 
+def _head(path: Path) -> bytes:
+    """Return the first 20 bytes of a file: an ELF file's up to its machine."""
+    try:
+        with path.open("rb") as file:
+            return file.read(20)
+    except (OSError, ValueError):
+        return b""  # whoever reads it all will say so
+
+
 def _port(path: Path, arch: str | None) -> Port:
     if arch is not None:
         if arch not in PORTS:
             raise UnknownNameError("port", arch, sorted(PORTS))
         return PORTS[arch]
-    try:
-        with path.open("rb") as file:
-            head = file.read(20)
-    except OSError:
-        head = b""  # whoever reads it all will say so
+    head = _head(path)
     machines = {62: "x86_64", 183: "arm64"}  # gABI: e_machine
     if head.startswith(b"\x7fELF") and len(head) == 20:
         return PORTS[machines.get(int.from_bytes(head[18:20], "little"), "x86_64")]

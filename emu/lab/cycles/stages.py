@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-
 from emu.lab.cycles.piece import Piece
 from emu.lab.cycles.predict import Prediction
 from emu.timing import Wait
@@ -18,14 +16,10 @@ def stages(piece: Piece, prediction: Prediction) -> dict[str, int]:
     An instruction is charged with the cycles by which it retires later than the one before it, so the sum is
     the whole. The first one behind a misprediction is not to blame for the wait.
     """
-    base, content = piece.text
-    places = sorted((at, name) for name, at in piece.symbols.items() if base <= at < base + len(content))
-    starts = [at for at, _ in places]
     found: dict[str, int] = {}
     before = prediction.before
     for line in prediction.lines:
-        at = bisect_right(starts, line.address) - 1
-        name = places[at][1] if at >= 0 else f"{base:#x}"
+        name = piece.stretch_at(line.address)
         spent = line.retire - before
         before = line.retire
         found.setdefault(name, 0)
