@@ -38,13 +38,13 @@ UNLIMITED = 1 << 61
 _MAX_WAITS = 1 << 13
 
 
+_MANY = 16
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
-_MANY = 4
 
 
 def _collect_unused() -> None:
     """Free unused engines: cycles keep them until a collection, which counts objects, not 40 MiB each."""
-    if len(_engines) >= _MANY:
+    if len(_engines) % _MANY == _MANY - 1:
         gc.collect()
 
 
