@@ -117,6 +117,14 @@ class TestAnswers:
         assert code == 1
         assert not json.loads(out)["complete"]
 
+    def test_what_a_budget_left_undecided_is_unknown(
+        self, capsys: pytest.CaptureFixture[str], write: Any
+    ) -> None:
+        for text in (SB.replace("exists", "forall"), SB.replace("rax=0", "rax=1")):
+            _, out, _ = run(capsys, write(text), "--max-executions", "1", "--json")
+
+            assert json.loads(out)["verdict"] == "Unknown"
+
 
 MISTAKES = {
     "": r"t\.litmus:1: the first line must be an architecture and a name",

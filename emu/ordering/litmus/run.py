@@ -91,10 +91,18 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """Return ``Allowed`` or ``Forbidden``; of ``forall``: ``Required`` or ``Violated``."""
-        if self.quantifier == "forall":
-            return "Violated" if self.negative else "Required"
-        return "Allowed" if self.met[0] else "Forbidden"
+        """Return ``Allowed`` or ``Forbidden``; of ``forall``: ``Required`` or ``Violated``.
+
+        ``Unknown`` if a budget ran out before one execution decided it.
+        """
+        decided, yes, no = (
+            (self.negative > 0, "Violated", "Required")
+            if self.quantifier == "forall"
+            else (self.met[0] > 0, "Allowed", "Forbidden")
+        )
+        if decided:
+            return yes
+        return no if self.complete else "Unknown"
 
 
 def run_text(
