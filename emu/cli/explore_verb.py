@@ -115,18 +115,17 @@ def _table(
     *,
     as_json: bool,
 ) -> int:
-    from emu.arch import PORTS
-    from emu.lab.explorer.catalogue import GROUPS, Shelf, model_for, named
+    from emu.lab.explorer.catalogue import GROUPS, Shelf, model_for, named, ports_for
     from emu.lab.explorer.mutations import mutate
     from emu.lab.explorer.report import SCHEMA
     from emu.ordering.memory_use import MemoryLimit
 
     subjects = [named(name) for name in GROUPS.get(scenario, (scenario,))]
-    ports = [arch] if arch is not None else [port for port in sorted(PORTS) if port in subjects[0].ports]
+    ports = [arch] if arch is not None else ports_for(model, subjects[0].ports)
     shelf = Shelf(cpus)
     found: list[Mutation] = []
     for port in ports:
-        chosen = model_for(port, model if model == "sc" or arch is not None else "auto")
+        chosen = model_for(port, model)
         laboratories = [shelf.laboratory(subject, port) for subject in subjects]
         limit = MemoryLimit(memory)
         found += mutate(laboratories, chosen, cpus=cpus, max_seconds=seconds, memory=limit, tell=_tell)

@@ -39,6 +39,11 @@ class TestExplore:
         assert {"what", "schedule"} <= told["violations"][0].keys()
         assert {line["cpu"] for line in told["violations"][0]["schedule"]} == {0, 1}
 
+    def test_drop_all_takes_the_ports_that_the_model_is_for(self, capsys: pytest.CaptureFixture[str]) -> None:
+        _, out, _ = _run(capsys, "explore", "poke-on", "--model", "arm64", "--drop", "all", "--json")
+
+        assert {one["arch"] for one in json.loads(out)["drops"]} == {"arm64"}
+
     def test_drop_all(self, capsys: pytest.CaptureFixture[str]) -> None:
         code, out, _ = _run(capsys, "explore", "poke-on", "--arch", "arm64", "--drop", "all", "--json")
 

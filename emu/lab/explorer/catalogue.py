@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from emu.arch import PORTS
@@ -133,6 +133,11 @@ class Shelf:
                 else LivepatchLaboratory(world, subject)
             )
         return self._laboratories[key]
+
+
+def ports_for(wanted: str, ports: Iterable[str]) -> list[str]:
+    """Return those of ``ports``, in order of name, whose code the model of that name is for; ``auto``: all."""
+    return [port for port in sorted(ports) if wanted == "auto" or fits(Model(wanted), PORTS[port])]
 
 
 def model_for(arch: str, wanted: str) -> Model:
