@@ -136,7 +136,7 @@ class Shelf:
 
 
 def ports_for(wanted: str, ports: Iterable[str]) -> list[str]:
-    """Return those of ``ports``, in order of name, whose code the model of that name is for; ``auto``: all."""
+    """Return those of ``ports``, by name, whose code the model ``wanted`` is for; ``auto``: all of them."""
     return [port for port in sorted(ports) if wanted == "auto" or fits(Model(wanted), PORTS[port])]
 
 
