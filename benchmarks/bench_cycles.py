@@ -29,6 +29,8 @@ from emu.lab.cycles.predict import Prediction, Predictor
 SETS = {"dev": dev.KERNELS, "unseen": unseen.KERNELS, "third": third.KERNELS}
 MCA_CPUS = ("znver4", "znver3")
 _ITERATIONS = 100
+_UNSTEADY = 1.5
+"""A kernel whose samples differ by more than this factor is not compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +117,14 @@ def measure_all(quick: bool) -> Result:
         found[kernel_set] = []
         for name, kernel in list(kernels.items())[: 3 if quick else None]:
             try:
-                found[kernel_set].append(row(name, kernel, model, mca_model))
+                one = row(name, kernel, model, mca_model)
             except EmuError as error:
-                notes.append(f"{name} left out: {error}")
+                notes.append(f"{name} left out: {str(error).rpartition(': ')[2]}")
+                continue
+            if one.low <= 0 or one.high > _UNSTEADY * one.low:
+                notes.append(f"{name} left out: measured {one.low:.2f} to {one.high:.2f} cycles")
+            else:
+                found[kernel_set].append(one)
     rows = [
         line
         for kernel_set, measured in found.items()
