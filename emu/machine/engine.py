@@ -39,12 +39,13 @@ _MAX_WAITS = 1 << 13
 
 
 _MANY = 16
+"""Engines that come between two collections."""
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
 def _collect_unused() -> None:
     """Free unused engines: cycles keep them until a collection, which counts objects, not 40 MiB each."""
-    if len(_engines) % _MANY == _MANY - 1:
+    if len(_engines) % _MANY == _MANY - 1:  # not at each one beyond: all may be in use
         gc.collect()
 
 
