@@ -34,6 +34,8 @@ from emu.timing.stores import queue_free
 
 Words = NDArray[np.int64]
 
+_WHOLE = 2
+"""An instruction of two slots is dispatched whole; those of more are not kept together."""
 _NOTHING, _WIDTH, _ROB, _QUEUE = int(Wait.NOTHING), int(Wait.WIDTH), int(Wait.ROB), int(Wait.QUEUE)
 
 
@@ -61,7 +63,7 @@ def dispatch(cpu: Words, fetched: int, slots: int, loads: int, stores: int) -> i
         used = 0
     elif used + slots <= width:
         reason = _NOTHING
-    if used >= width and slots:
+    if slots and used + min(slots, _WHOLE) > width:
         cycle += 1
         used = 0
     used += slots

@@ -102,6 +102,15 @@ def address_ready(cpu: Words, rows: Rows, first: int) -> int:
 
 
 @jit
+def first_step(cpu: Words, rows: Rows, at: int, earliest: int) -> int:
+    """Take the port of an operation before the instruction's own; return when that has its result."""
+    return (
+        take_port(cpu, rows[at + R_PORTS], max(earliest, address_ready(cpu, rows, at + R_LOAD_ADDRESS0)), 1)
+        + 1
+    )
+
+
+@jit
 def lock_start(cpu: Words, rows: Rows, at: int, earliest: int) -> int:
     """Return when a locked operation can start: behind the one before, and behind older loads if it must."""
     start = max(earliest, cpu[T_LOCK_DONE])

@@ -25,8 +25,8 @@ from enum import IntEnum
     P_SPLIT_STORE, P_FORWARD_CONTAINED_RENAMED, P_FORWARD_SHARE, P_INDEXED_LOAD_EXTRA,
     P_EXTENDED_LOAD_EXTRA, P_DIV_BITS_UNKNOWN, P_SWITCH_CLEARS_RETURNS,
     P_STORE_LATENCY, P_RENAME_DEPTH,
-    P_COMMIT_DELAY, P_FORWARD_NEAR, P_BRANCH_SLOTS, P_HISTORY,
-) = range(89)  # fmt: skip
+    P_COMMIT_DELAY, P_FORWARD_NEAR, P_BRANCH_SLOTS, P_HISTORY, P_LOOP_EXIT, P_OTHER_TARGET, P_LOCK_MOVED,
+) = range(92)  # fmt: skip
 PARAMETERS = 96
 
 # --- one CPU ----------------------------------------------------------------------------------------
@@ -47,8 +47,9 @@ PARAMETERS = 96
     V_FETCH, V_DISPATCH, V_READY, V_ISSUE, V_COMPLETE, V_RETIRE,
     V_DISPATCH_WAIT, V_ISSUE_WAIT, V_MISPREDICTED,
     T_L1D_MISSES, T_L1I_MISSES, T_LINE_TRANSFERS, T_FORWARDS, T_FORWARD_FAILS,
-    T_BRANCHES, T_LONG_HISTORY_AT,  # and three more: two foldings each of two histories
-) = range(PARAMETERS, PARAMETERS + 66)  # fmt: skip
+    T_BRANCHES, T_PREDICTED, T_WINDOW_START, T_EXITED, T_LOCK_ADDRESS,
+    T_LONG_HISTORY_AT,  # and three more: two foldings each of two histories
+) = range(PARAMETERS, PARAMETERS + 70)  # fmt: skip
 
 REGISTERS = 96
 ALWAYS_READY = REGISTERS - 2  # stands in a row for "no source": nothing writes it
@@ -71,7 +72,9 @@ INDIRECT_AT, INDIRECTS = DIRECTIONS_AT + 2 * DIRECTIONS // 8, 1024  # (branch, t
 BTB_AT, BTB = INDIRECT_AT + 2 * INDIRECTS, 4096
 HISTORY_AT, HISTORY_WORDS = BTB_AT + BTB, 1024  # the last conditional branches
 TAGGED_AT, TAGGED = HISTORY_AT + HISTORY_WORDS, 2048  # directions by the first, then the second long history
-CACHES_AT = TAGGED_AT + 2 * TAGGED  # L1I, L1D, L2, TLBs, as large as the model says
+# By branch and start of its window: an indirect one's target, how often in a row a conditional one was taken
+FIRST_AT, FIRSTS = TAGGED_AT + 2 * TAGGED, 1024
+CACHES_AT = FIRST_AT + FIRSTS  # L1I, L1D, L2, TLBs, as large as the model says
 
 # --- what CPUs share --------------------------------------------------------------------------------
 SH_POKES = 0  # text pokes so far
@@ -121,6 +124,7 @@ F_STORE_BARRIER = 1 << 20  # later stores commit behind earlier ones, a cycle ap
 F_STORE_DATA_ONLY = 1 << 17  # what it stores is its source, not its result
 F_HOLDS = 1 << 21  # holds back what comes behind it, in one of the ways of `step.hold_back`
 F_DETAIL = 1 << 22  # has a `Detail`
+F_TWO_STEPS = 1 << 23  # adds the registers of its address first, then its other sources
 
 
 class Branch(IntEnum):

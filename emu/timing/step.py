@@ -14,6 +14,7 @@ from emu.timing.caches import reach
 from emu.timing.dispatch import block, dispatch, retire
 from emu.timing.execute import (
     execute,
+    first_step,
     load,
     lock_start,
     sources_ready,
@@ -37,6 +38,7 @@ from emu.timing.layout import (
     F_STACK,
     F_STORE_BARRIER,
     F_STORE_DATA_ONLY,
+    F_TWO_STEPS,
     F_USES_STACK,
     F_ZERO,
     NEVER_READ,
@@ -45,6 +47,7 @@ from emu.timing.layout import (
     P_FUSES_NOPS,
     P_ISSUE_DELAY,
     P_LOAD_AFTER_LOCK,
+    P_LOCK_MOVED,
     P_MISPREDICT,
     P_MISPREDICT_RETURN,
     P_SERIALISE,
@@ -72,6 +75,7 @@ from emu.timing.layout import (
     T_INSTRUCTIONS,
     T_LOAD_BARRIER,
     T_LOADS_DONE,
+    T_LOCK_ADDRESS,
     T_LOCK_DONE,
     T_MISPREDICTS,
     T_NOP_OPEN,
@@ -119,9 +123,16 @@ def slots_taken(cpu: Words, slots: int, flags: int, fused: bool) -> int:
 
 
 @jit
-def end_lock(cpu: Words, rows: Rows, at: int, start: int, complete: int) -> int:
-    """Keep what is behind a locked operation from starting before it; return when that is complete."""
-    complete = max(complete, start + rows[at + R_LOCK])
+def end_lock(cpu: Words, rows: Rows, at: int, address: int, start: int, complete: int) -> int:
+    """Keep what is behind a locked operation from starting before it; return when that is complete.
+
+    One at another address than the last takes at least a time of its own.
+    """
+    least = rows[at + R_LOCK]
+    if address != cpu[T_LOCK_ADDRESS]:
+        least = max(least, cpu[P_LOCK_MOVED])
+        cpu[T_LOCK_ADDRESS] = address
+    complete = max(complete, start + least)
     cpu[T_LOCK_DONE] = complete
     cpu[T_LOAD_BARRIER] = max(cpu[T_LOAD_BARRIER], start + cpu[P_LOAD_AFTER_LOCK])
     return complete
@@ -201,6 +212,10 @@ def step(
     ready, wait, locked_from = earliest, _NOTHING, 0
     if sources > ready and flags & F_ZERO == 0:
         ready, wait = sources, _SOURCE
+    if flags & F_TWO_STEPS:
+        added = first_step(cpu, rows, at, earliest)
+        if added > ready:
+            ready, wait = added, _SOURCE
     if flags & F_LOCK:
         locked_from = lock_start(cpu, rows, at, earliest)
         ready, wait = max(ready, locked_from), _LOCK
@@ -212,7 +227,7 @@ def step(
     if issue > ready and not fused:
         wait = _PORT
     if flags & F_LOCK:
-        complete = end_lock(cpu, rows, at, locked_from, complete)
+        complete = end_lock(cpu, rows, at, loaded, locked_from, complete)
     if stores and flags & F_STORE_DATA_ONLY and cpu[T_CPUS] > 1 and rows[at + R_DEST0] != NEVER_READ:
         owning = reach(cpu, shared, stored, True)  # a store-exclusive: it tells whether the line was kept
         if owning:

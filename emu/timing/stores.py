@@ -52,6 +52,7 @@ Words = NDArray[np.int64]
 
 _CACHE, _FORWARD, _FORWARD_FAIL = int(Wait.CACHE), int(Wait.FORWARD), int(Wait.FORWARD_FAIL)
 _SHARE = 1 << 16  # all loads forward, in T_FORWARD_SHARE
+_ALIAS = (1 << 7) - 1  # of granules: 1024 bytes, half of the table of stores
 _SHARE_SHIFT = 4  # the share is one of the last 16 stores or so
 
 
@@ -74,6 +75,17 @@ def is_split(cpu: Words, store: int, address: int, size: int) -> bool:
     """Tell whether a load needs bytes that the store at row ``store`` has not written."""
     start = cpu[store + S_ADDRESS]
     return address < start or address + size > start + cpu[store + S_SIZE]
+
+
+@merged_jit
+def meets_store(cpu: Words, address: int) -> bool:
+    """Tell whether one of the last stores went to the same place modulo 1024: forwarding looks at it first."""
+    first = cpu[T_ROB_COUNT] - cpu[P_FORWARD_NEAR]
+    near = STORES_AT + (address >> 3 & _ALIAS) * STORE_WORDS
+    far = near + (_ALIAS + 1) * STORE_WORDS
+    return (cpu[near + S_COUNT] > 0 and cpu[near + S_SLOT] >= first) or (
+        cpu[far + S_COUNT] > 0 and cpu[far + S_SLOT] >= first
+    )
 
 
 @merged_jit
@@ -102,6 +114,8 @@ def load_done(
         if renames and same and known and cpu[store + S_ADDRESS] == address and cpu[P_FORWARD_RENAMED] >= 0:
             return max(earliest, ready) + cpu[P_FORWARD_RENAMED], _FORWARD
         return max(issue, ready) + cpu[P_FORWARD] + extra, _FORWARD
+    elif meets_store(cpu, address):
+        cpu[T_FORWARD_SHARE] += _SHARE >> _SHARE_SHIFT
     beyond = reach(cpu, shared, address, False)
     line_end = (address | (1 << LINE_BITS) - 1) + 1
     if address + size > line_end:
