@@ -28,6 +28,7 @@ from emu.timing.layout import (
     P_DIV_BITS_PER_CYCLE,
     P_DIV_BITS_UNKNOWN,
     P_ELIMINATES_MOVES,
+    P_FORWARD_OPERAND,
     P_FUSED_PORTS,
     P_LOAD_LATENCY,
     P_LOAD_PORTS,
@@ -137,6 +138,7 @@ def load(
     if flags & F_VECTOR:
         ports &= cpu[P_VECTOR_LOADS]
         extra += cpu[P_VECTOR_LOAD_EXTRA]
+    later = 0 if flags & F_RMW or rows[at + R_UOPS] == 0 else cpu[P_FORWARD_OPERAND]
     issue = take_port(cpu, ports, start, 1)
     if (address & 63) + size > 64:
         take_more_ports(cpu, ports, issue, 1)
@@ -144,7 +146,7 @@ def load(
         issue = max(issue, take_more_ports(cpu, ports, start, loads - 1))
     if issue > start:
         wait = _PORT
-    done, why = load_done(cpu, shared, address, size, issue, earliest, extra, flags & F_RENAMES != 0)
+    done, why = load_done(cpu, shared, address, size, issue, earliest, extra, later, flags & F_RENAMES != 0)
     if flags & F_LOCK and cpu[T_CPUS] > 1:  # it needs the line itself, not what its own store left
         done = max(done, issue + cpu[P_LOAD_LATENCY] + reach(cpu, shared, address, True))
     count = cpu[T_LOAD_COUNT] + 1

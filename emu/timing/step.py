@@ -112,13 +112,16 @@ def is_taken(kind: int, following: int, next_pc: int) -> bool:
 
 
 @merged_jit
-def slots_taken(cpu: Words, slots: int, flags: int, fused: bool) -> int:
-    """Return the dispatch slots that an instruction takes: none if it shares that of the one before."""
+def slots_taken(cpu: Words, slots: int, flags: int, kind: int, fused: bool) -> int:
+    """Return the dispatch slots that an instruction takes: none if it shares that of the one before.
+
+    A NOP does behind another NOP, on some CPUs behind any one instruction but a branch.
+    """
     if flags & F_NOP and cpu[P_FUSES_NOPS]:
         slots = 0 if cpu[T_NOP_OPEN] else slots
         cpu[T_NOP_OPEN] = 1 - cpu[T_NOP_OPEN]
     else:
-        cpu[T_NOP_OPEN] = 0
+        cpu[T_NOP_OPEN] = 1 if cpu[P_FUSES_NOPS] > 1 and not kind else 0
     return 0 if fused else slots
 
 
@@ -196,10 +199,10 @@ def step(
         size = max(rows[at + R_LOAD_SIZE], rows[at + R_STORE_SIZE])
         return repeat(cpu, shared, loaded, stored, size, next_pc == pc)
     fused = flags & F_FUSES != 0 and cpu[T_HEAD_END] == pc and cpu[P_FUSES_BRANCHES] != 0
-    slots = slots_taken(cpu, rows[at + R_SLOTS], flags, fused)
+    slots = slots_taken(cpu, rows[at + R_SLOTS], flags, kind, fused)
     fetched = fetch(cpu, shared, pc, rows[at + R_LENGTH], slots, flags & F_MICROCODED != 0)
     cpu[V_FETCH] = fetched
-    entered = dispatch(cpu, fetched, slots, loads, stores)
+    entered = dispatch(cpu, fetched, slots, loads, stores or flags & F_STORE_BARRIER)
     earliest = entered + cpu[P_ISSUE_DELAY]
 
     if flags & F_STACK:

@@ -79,7 +79,7 @@ def is_split(cpu: Words, store: int, address: int, size: int) -> bool:
 
 @merged_jit
 def meets_store(cpu: Words, address: int) -> bool:
-    """Tell whether one of the last stores went to the same place modulo 1024: forwarding looks at it first."""
+    """Tell whether one of the last stores went to the same place modulo 1024: it is looked at first."""
     first = cpu[T_ROB_COUNT] - cpu[P_FORWARD_NEAR]
     near = STORES_AT + (address >> 3 & _ALIAS) * STORE_WORDS
     far = near + (_ALIAS + 1) * STORE_WORDS
@@ -90,13 +90,15 @@ def meets_store(cpu: Words, address: int) -> bool:
 
 @merged_jit
 def load_done(
-    cpu: Words, shared: Words, address: int, size: int, issue: int, earliest: int, extra: int, renames: bool
-) -> tuple[int, int]:
+    cpu: Words, shared: Words, address: int, size: int, issue: int, earliest: int, extra: int, later: int,
+    renames: bool,
+) -> tuple[int, int]:  # fmt: skip
     """Return when a load's value is there, and what it waited for (`Wait`).
 
     From one of the last few stores, at the same address, a plain load takes the store's register
     (``earliest``: one cycle behind dispatch); from others that are still on their way the value is forwarded.
-    A load of bytes of which the store has only some waits until it is in the cache.
+    A load of bytes of which the store has only some waits until it is in the cache. ``extra`` cycles are
+    added to what is not taken over, ``later`` to what is forwarded.
     """
     store = youngest_store(cpu, address, size, issue)
     if store >= 0:
@@ -113,7 +115,7 @@ def load_done(
         )
         if renames and same and known and cpu[store + S_ADDRESS] == address and cpu[P_FORWARD_RENAMED] >= 0:
             return max(earliest, ready) + cpu[P_FORWARD_RENAMED], _FORWARD
-        return max(issue, ready) + cpu[P_FORWARD] + extra, _FORWARD
+        return max(issue, ready) + cpu[P_FORWARD] + extra + later, _FORWARD
     elif meets_store(cpu, address):
         cpu[T_FORWARD_SHARE] += _SHARE >> _SHARE_SHIFT
     beyond = reach(cpu, shared, address, False)
@@ -175,8 +177,14 @@ def commit_store(
 
 @merged_jit
 def order_stores(cpu: Words, retire: int) -> None:
-    """Keep stores behind from committing together with those in front: a barrier takes a turn of its own."""
-    cpu[T_COMMIT] = max(cpu[T_COMMIT], retire) + 1
+    """Keep stores behind from committing together with those in front.
+
+    A barrier takes a place in the queue and a turn of its own, or the second half of one of several stores.
+    """
+    odd = cpu[T_COMMIT] >= retire and cpu[T_COMMITS] == 1 and cpu[T_COMMIT_RUN] > 1
+    cpu[T_COMMIT] = max(cpu[T_COMMIT], retire) + (0 if odd else 1)
+    cpu[T_STORE_COUNT] += 1
+    cpu[DRAINS_AT + (cpu[T_STORE_COUNT] & (DRAINS_WORDS - 1))] = cpu[T_COMMIT]
     cpu[T_COMMIT_LINE], cpu[T_COMMITS], cpu[T_COMMIT_RUN] = NONE, 1, 0
 
 

@@ -304,6 +304,8 @@ def _stack(name: str, entry: Entry, insn: Detailed) -> Role:
         facts = facts.but(load_address=address, load_size=width, loads=1)
         if name != "popfq":
             facts = facts.but(flags=facts.flags | F_RENAMES)
+        if name == "leave":
+            dests = [(RSP, 0), (REGISTERS["rbp"], -1)]  # the pointer takes an addition
     if name == "ret" and operand is not None:
         facts = facts.but(slots=1)
     return facts.but(sources=tuple(dict.fromkeys(sources)), dests=tuple(dests))

@@ -271,7 +271,9 @@ class PlainCpu:
         return cycle
 
     # --- memory
-    def load(self, address: int, size: int, issue: int, earliest: int, extra: int, renames: bool) -> int:
+    def load(
+        self, address: int, size: int, issue: int, earliest: int, extra: int, later: int, renames: bool
+    ) -> int:
         p = self.p
         found: Store | None = None
         for granule in range(address // 8, (address + size - 1) // 8 + 1):
@@ -292,7 +294,7 @@ class PlainCpu:
             known = found.number > len(self.commits_at) - p["rename_depth"] and found.renames
             if renames and same and known and found.address == address and p["forward_renamed"] >= 0:
                 return max(earliest, found.ready) + p["forward_renamed"]
-            return max(issue, found.ready) + p["forward"] + extra
+            return max(issue, found.ready) + p["forward"] + extra + later
         near = len(self.retired_at) - p["forward_near"]
         alike = [s for key, s in self.stores.items() if (key - address // 8) % (w.STORES // 2) == 0]
         if not found and any(s.slot >= near for s in alike):
@@ -359,11 +361,14 @@ class PlainCpu:
         if flags & w.F_NOP and p["fuses_nops"]:
             slots, self.nop_open = (0 if self.nop_open else slots), not self.nop_open
         else:
-            self.nop_open = False
+            self.nop_open = p["fuses_nops"] > 1 and not kind
         fused = bool(flags & w.F_FUSES and self.head[0] == pc and p["fuses_branches"])
         slots = 0 if fused else slots
         entered = self.dispatched(
-            self.fetched(pc, row[w.R_LENGTH], slots, bool(flags & w.F_MICROCODED)), slots, loads, stores
+            self.fetched(pc, row[w.R_LENGTH], slots, bool(flags & w.F_MICROCODED)),
+            slots,
+            loads,
+            stores or flags & w.F_STORE_BARRIER,
         )
         earliest = entered + p["issue_delay"]
 
@@ -398,7 +403,9 @@ class PlainCpu:
             for _ in range(loads - 1):
                 issue = max(issue, self.take(ports, start, 1))
             extra = row[w.R_LOAD_EXTRA] + (p["vector_load_extra"] if flags & w.F_VECTOR else 0)
-            done = self.load(load, row[w.R_LOAD_SIZE], issue, earliest, extra, bool(flags & w.F_RENAMES))
+            later = p["forward_operand"] if row[w.R_UOPS] and not flags & w.F_RMW else 0
+            size = row[w.R_LOAD_SIZE]
+            done = self.load(load, size, issue, earliest, extra, later, bool(flags & w.F_RENAMES))
             self.loads_at.append(done)
             self.loads_done = max(self.loads_done, done)
             if flags & w.F_ACQUIRE:
@@ -468,8 +475,10 @@ class PlainCpu:
             pairs = bool(flags & w.F_RMW) or kind in (Branch.CALL, Branch.INDIRECT_CALL)
             self.store(store, row[w.R_STORE_SIZE], data, clock, not flags & w.F_KEEPS_STORE, pairs)
         if flags & w.F_STORE_BARRIER:
-            self.commit = max(self.commit, clock) + 1
+            odd = self.commit >= clock and self.commit_count == 1 and self.commit_run > 1
+            self.commit = max(self.commit, clock) + (0 if odd else 1)
             self.commit_line, self.commit_count, self.commit_run = NO, 1, 0
+            self.commits_at.append(self.commit)
         if kind:
             self.follow(kind, pc, after, target, right)
             if not right:
