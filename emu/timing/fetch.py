@@ -220,7 +220,7 @@ def predict(cpu: Words, kind: int, pc: int, length: int, next_pc: int) -> bool:
     """Predict a branch, learn how it went, and say whether the prediction was right.
 
     Directions: see `emu.timing.directions`. Indirect branches: by address and the last taken branches, of
-    which two bits of the address of their last byte are known. Returns: a stack.
+    which two bits of the address of their last byte are known, and where indirect jumps went. Returns: a stack.
     """
     taken = next_pc != pc + length
     right = True
@@ -232,7 +232,8 @@ def predict(cpu: Words, kind: int, pc: int, length: int, next_pc: int) -> bool:
         right = cpu[slot] == pc and cpu[slot + 1] == next_pc
         cpu[slot], cpu[slot + 1] = pc, next_pc
     if taken:
-        cpu[T_PATH] = (cpu[T_PATH] << 2 ^ (pc + length - 1 >> 2 & 3)) & _PATH_BITS
+        came = next_pc if kind == _INDIRECT else 0
+        cpu[T_PATH] = (cpu[T_PATH] << 2 ^ (pc + length - 1 >> 2 & 3) ^ came ^ came >> 4) & _PATH_BITS
     if kind in (_CALL, _INDIRECT_CALL):
         if next_pc != pc + length:  # a call of the next address is no call to a return predictor
             top = cpu[T_RETURNS]

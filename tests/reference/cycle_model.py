@@ -162,7 +162,8 @@ class PlainCpu:
             right = self.targets.get(slot) == (pc, target)
             self.targets[slot] = pc, target
         if taken:
-            self.path = (self.path * 4 ^ (after - 1) // 4 % 4) % (1 << 20)
+            came = target ^ target >> 4 if kind == Branch.INDIRECT else 0
+            self.path = (self.path * 4 ^ (after - 1) // 4 % 4 ^ came) % (1 << 20)
         if kind in (Branch.CALL, Branch.INDIRECT_CALL) and taken:
             self.returns = [*self.returns, after][-self.p["return_stack"] :]
         elif kind == Branch.RETURN:
