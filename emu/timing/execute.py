@@ -27,6 +27,7 @@ from emu.timing.layout import (
     P_DIV_BITS_FREE,
     P_DIV_BITS_PER_CYCLE,
     P_DIV_BITS_UNKNOWN,
+    P_DIV_OVERLAP,
     P_ELIMINATES_MOVES,
     P_FORWARD_OPERAND,
     P_FUSED_PORTS,
@@ -191,7 +192,7 @@ def execute(
     if flags & F_DETAIL and rows[at + R_DETAIL] == _QUOTIENT_BITS:
         more = quotient_time(cpu, detail)
         latency += more
-        busy += more
+        busy += max(more - cpu[P_DIV_OVERLAP], 0)
     if fused:
         free_port(cpu, cpu[T_HEAD_CYCLE], cpu[T_HEAD_PORT])
         from_cycle, ports, latency, busy, uops = cpu[T_HEAD_READY], cpu[P_FUSED_PORTS], 1, 1, 1

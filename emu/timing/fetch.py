@@ -220,7 +220,8 @@ def predict(cpu: Words, kind: int, pc: int, length: int, next_pc: int) -> bool:
     """Predict a branch, learn how it went, and say whether the prediction was right.
 
     Directions: see `emu.timing.directions`. Indirect branches: by address and the last taken branches, of
-    which two bits of the address of their last byte are known, and where indirect jumps went. Returns: a stack.
+    which two bits of the address of their last byte are known, and where indirect jumps went. Returns: a
+    stack.
     """
     taken = next_pc != pc + length
     right = True

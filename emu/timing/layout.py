@@ -26,8 +26,8 @@ from enum import IntEnum
     P_EXTENDED_LOAD_EXTRA, P_DIV_BITS_UNKNOWN, P_SWITCH_CLEARS_RETURNS,
     P_STORE_LATENCY, P_RENAME_DEPTH,
     P_COMMIT_DELAY, P_FORWARD_NEAR, P_BRANCH_SLOTS, P_HISTORY, P_LOOP_EXIT, P_OTHER_TARGET, P_LOCK_MOVED,
-    P_FORWARD_OPERAND,
-) = range(93)  # fmt: skip
+    P_FORWARD_OPERAND, P_DIV_OVERLAP,
+) = range(94)  # fmt: skip
 PARAMETERS = 96
 
 # --- one CPU ----------------------------------------------------------------------------------------

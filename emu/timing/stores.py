@@ -24,6 +24,7 @@ from emu.timing.layout import (
     P_LOAD_LATENCY,
     P_RENAME_DEPTH,
     P_SPLIT_STORE,
+    P_STORE_LATENCY,
     P_STORE_QUEUE,
     S_ADDRESS,
     S_COMMIT,
@@ -36,6 +37,7 @@ from emu.timing.layout import (
     STORE_WORDS,
     STORES,
     STORES_AT,
+    T_ALL_DONE,
     T_COMMIT,
     T_COMMIT_LINE,
     T_COMMIT_RUN,
@@ -114,6 +116,8 @@ def load_done(
             cpu[store + S_COUNT] > cpu[T_STORE_COUNT] - cpu[P_RENAME_DEPTH] and cpu[store + S_RENAMES] != 0
         )
         if renames and same and known and cpu[store + S_ADDRESS] == address and cpu[P_FORWARD_RENAMED] >= 0:
+            checked = max(issue, ready) + cpu[P_STORE_LATENCY] + cpu[P_FORWARD]
+            cpu[T_ALL_DONE] = max(cpu[T_ALL_DONE], checked)  # the load itself, which a drain waits for
             return max(earliest, ready) + cpu[P_FORWARD_RENAMED], _FORWARD
         return max(issue, ready) + cpu[P_FORWARD] + extra + later, _FORWARD
     elif meets_store(cpu, address):

@@ -294,6 +294,8 @@ class PlainCpu:
             same = found.size == size or (p["forward_contained_renamed"] and size >= 4)
             known = found.number > len(self.commits_at) - p["rename_depth"] and found.renames
             if renames and same and known and found.address == address and p["forward_renamed"] >= 0:
+                checked = max(issue, found.ready) + p["store_latency"] + p["forward"]
+                self.all_done = max(self.all_done, checked)
                 return max(earliest, found.ready) + p["forward_renamed"]
             return max(issue, found.ready) + p["forward"] + extra + later
         near = len(self.retired_at) - p["forward_near"]
@@ -417,7 +419,7 @@ class PlainCpu:
         if row[w.R_DETAIL] == Detail.QUOTIENT_BITS:
             bits = detail if detail >= 0 else p["div_bits_unknown"]
             more = max(bits - p["div_bits_free"], 0) // p["div_bits_per_cycle"]
-            latency, keep = latency + more, keep + more
+            latency, keep = latency + more, keep + max(more - p["div_overlap"], 0)
         if fused:
             self.busy[self.head[1]] = self.busy.get(self.head[1], 0) & ~self.head[2]
             issue = self.take(p["fused_ports"], self.head[3], 1)
