@@ -16,6 +16,7 @@ from emu.timing.layout import (
     F_MOVE,
     F_RENAMES,
     F_RMW,
+    F_STACK,
     F_STORE_DATA_ONLY,
     F_VECTOR,
     F_ZERO,
@@ -139,7 +140,7 @@ def load(
     if flags & F_VECTOR:
         ports &= cpu[P_VECTOR_LOADS]
         extra += cpu[P_VECTOR_LOAD_EXTRA]
-    later = 0 if flags & F_RMW or rows[at + R_UOPS] == 0 else cpu[P_FORWARD_OPERAND]
+    later = 0 if flags & (F_RMW | F_STACK) or rows[at + R_UOPS] == 0 else cpu[P_FORWARD_OPERAND]
     issue = take_port(cpu, ports, start, 1)
     if (address & 63) + size > 64:
         take_more_ports(cpu, ports, issue, 1)

@@ -178,8 +178,8 @@ def follow(cpu: Words, shared: Words, kind: int, pc: int, next_pc: int, taken: b
     """Move fetch to where a branch leads; a prediction that fails moves it again when it is found out.
 
     Prediction takes a cycle per branch and runs ahead of fetch, which takes two for a call and for a return:
-    then one of two direct branches that lead on is fetched with what is before it, until prediction is caught
-    up with. What is behind a branch is delivered in another cycle.
+    then one of two direct branches, but for those that end a loop, is fetched with what is before it, until
+    prediction is caught up with. What is behind a branch is delivered in another cycle.
     """
     extra = 0
     if kind in (_CONDITIONAL, _INDIRECT, _INDIRECT_CALL):
@@ -196,7 +196,7 @@ def follow(cpu: Words, shared: Words, kind: int, pc: int, next_pc: int, taken: b
     elif kind != _INDIRECT:
         if cpu[T_EXITED]:
             extra += cpu[P_LOOP_EXIT]
-        if next_pc > pc and cpu[P_RETURN_SHADOW]:
+        if (kind == _JUMP or next_pc > pc) and cpu[P_RETURN_SHADOW]:
             if cpu[T_FETCH_SHADOW]:
                 cost = 0
             cpu[T_FETCH_SHADOW] = 1 - cpu[T_FETCH_SHADOW]

@@ -224,7 +224,7 @@ class PlainCpu:
             cost, self.shadow = self.p["return"], self.p["return_shadow"]
         elif kind != Branch.INDIRECT:
             extra += self.p["loop_exit"] if self.exited else 0
-            if target > pc and self.p["return_shadow"]:
+            if (target > pc or kind == Branch.JUMP) and self.p["return_shadow"]:
                 cost, self.shadow = 0 if self.shadow else cost, 1 - self.shadow
         self.exited = False
         self.predicted = max(self.predicted, self.dispatch - self.p["fetch_ahead"]) + self.p["taken"] + extra
@@ -288,7 +288,8 @@ class PlainCpu:
                 found = store
         if found:
             if address < found.address or address + size > found.address + found.size:
-                return max(issue, found.ready, found.older) + p["forward_fail"]
+                retired = found.commit - p["commit_delay"]
+                return max(issue, found.ready, found.older, retired) + p["forward_fail"]
             if len(self.retired_at) - found.slot <= p["forward_near"]:
                 self.share += 1 << 12
             same = found.size == size or (p["forward_contained_renamed"] and size >= 4)
@@ -309,7 +310,7 @@ class PlainCpu:
 
     def store(self, address: int, size: int, ready: int, retire: int, renames: bool, pairs: bool) -> None:
         p = self.p
-        beyond, line = self.reach(address), address // 64
+        beyond, line = self.reach(address), address // 32
         commit = max(self.commit, retire + p["commit_delay"])
         if commit == self.commit:
             limit = (
@@ -406,7 +407,7 @@ class PlainCpu:
             for _ in range(loads - 1):
                 issue = max(issue, self.take(ports, start, 1))
             extra = row[w.R_LOAD_EXTRA] + (p["vector_load_extra"] if flags & w.F_VECTOR else 0)
-            later = p["forward_operand"] if row[w.R_UOPS] and not flags & w.F_RMW else 0
+            later = p["forward_operand"] if row[w.R_UOPS] and not flags & (w.F_RMW | w.F_STACK) else 0
             size = row[w.R_LOAD_SIZE]
             done = self.load(load, size, issue, earliest, extra, later, bool(flags & w.F_RENAMES))
             self.loads_at.append(done)
