@@ -26,8 +26,8 @@ from enum import IntEnum
     P_EXTENDED_LOAD_EXTRA, P_DIV_BITS_UNKNOWN, P_SWITCH_CLEARS_RETURNS,
     P_STORE_LATENCY, P_RENAME_DEPTH,
     P_COMMIT_DELAY, P_FORWARD_NEAR, P_BRANCH_SLOTS, P_HISTORY, P_LOOP_EXIT, P_OTHER_TARGET, P_LOCK_MOVED,
-    P_FORWARD_OPERAND, P_DIV_OVERLAP,
-) = range(94)  # fmt: skip
+    P_FORWARD_OPERAND, P_DIV_OVERLAP, P_STORE_WIDTH,
+) = range(95)  # fmt: skip
 PARAMETERS = 96
 
 # --- one CPU ----------------------------------------------------------------------------------------
@@ -48,9 +48,9 @@ PARAMETERS = 96
     V_FETCH, V_DISPATCH, V_READY, V_ISSUE, V_COMPLETE, V_RETIRE,
     V_DISPATCH_WAIT, V_ISSUE_WAIT, V_MISPREDICTED,
     T_L1D_MISSES, T_L1I_MISSES, T_LINE_TRANSFERS, T_FORWARDS, T_FORWARD_FAILS,
-    T_BRANCHES, T_PREDICTED, T_WINDOW_START, T_EXITED, T_LOCK_ADDRESS,
+    T_BRANCHES, T_PREDICTED, T_WINDOW_START, T_EXITED, T_LOCK_ADDRESS, T_STORES_IN,
     T_LONG_HISTORY_AT,  # and three more: two foldings each of two histories
-) = range(PARAMETERS, PARAMETERS + 70)  # fmt: skip
+) = range(PARAMETERS, PARAMETERS + 71)  # fmt: skip
 
 REGISTERS = 96
 ALWAYS_READY = REGISTERS - 2  # stands in a row for "no source": nothing writes it

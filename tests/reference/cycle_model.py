@@ -69,7 +69,7 @@ class PlainCpu:
         )
         self.fetch = self.delivery = self.fetch_slots = self.window = self.shadow = 0
         self.line = NO
-        self.dispatch = self.slots = self.block = self.retire = self.retire_count = 0
+        self.dispatch = self.slots = self.stores_in = self.block = self.retire = self.retire_count = 0
         self.commit = self.commit_line = self.commit_count = self.commit_run = self.share = 0
         self.all_done = self.loads_done = self.barrier = self.lock_done = 0
         self.history = self.path = self.window_start = self.lock_address = self.predicted = 0
@@ -251,9 +251,11 @@ class PlainCpu:
         place = len(self.loads_at) + 1 - p["load_queue"]
         cycle = max(cycle, self.loads_at[place - 1] if loads and place > 0 else 0)
         if cycle > self.dispatch:
-            self.slots = 0
-        if slots and self.slots + (2 if slots > 1 else 1) > p["width"]:
-            cycle, self.slots = cycle + 1, 0
+            self.slots = self.stores_in = 0
+        full = stores and p["store_width"] and self.stores_in >= p["store_width"]
+        if full or (slots and self.slots + (2 if slots > 1 else 1) > p["width"]):
+            cycle, self.slots, self.stores_in = cycle + 1, 0, 0
+        self.stores_in += 1 if stores else 0
         self.dispatch, used = cycle, self.slots + slots
         while used > p["width"]:
             self.dispatch, used = self.dispatch + 1, used - p["width"]
