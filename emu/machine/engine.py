@@ -118,7 +118,7 @@ class Engine:
                 zip(self.blocks, self._text, self._pages, strict=True)
             )
         ]
-        self._stacks = Stacks(self.blocks) if exact and SWITCHABLE else None
+        self.stacks = Stacks(self.blocks) if exact and SWITCHABLE else None
         self.order = MemoryOrdering(self, ordering, seed)
         self.fetch = FetchModel(self, self._text, fetch)
         self.clocks = None if cpu_model is None else CycleClocks(self, cpu_model, self._text)

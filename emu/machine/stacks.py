@@ -1,8 +1,10 @@
 """A native stack for each CPU, so that its turn can end inside Unicorn and go on from there.
 
-Entering and leaving Unicorn costs as much as a few dozen guest instructions. In exact mode a turn is often one
-instruction, so each CPU enters it once, on a stack of its own, and a turn's end is a switch of stacks: the
-hook before the next instruction gives way to the interleaving loop and comes back when it is the CPU's turn.
+Entering and leaving Unicorn costs as much as a dozen guest instructions. In exact mode a turn is often
+one instruction, so each CPU enters it once, on a stack of its own, and a turn's end is a switch of stacks:
+the hook before the next instruction gives way to the loop and comes back when it is the CPU's turn again.
+A CPU that was changed meanwhile (``CPU_REENTER``) leaves Unicorn there and enters it again.
+
 Where the host has no switch here (`SWITCHABLE`), CPUs have no stacks, and a turn's end leaves Unicorn.
 """
 
@@ -24,6 +26,7 @@ from emu.compiled import inline_jit, late_callback
 from emu.machine.native import Words, call5, to_address, words
 from emu.machine.state import (
     CPU_CTL,
+    CPU_ENTRIES,
     CPU_ERROR,
     CPU_FRESH,
     CPU_LEFT,
@@ -39,8 +42,8 @@ from emu.machine.state import (
 
 SWITCHABLE = sys.platform == "linux" and platform.machine() == "x86_64"
 """Whether CPUs can have stacks on this host."""
-STACK_SIZE = 1 << 19
-"""Bytes of a CPU's stack; Unicorn translates code on it, and what it does not touch takes no memory."""
+STACK_SIZE = 1 << 18
+"""Bytes of a CPU's stack; Unicorn also translates code on it. What is not touched takes no memory."""
 _SAVED = 6
 """Registers that a switch keeps on the stack. Source: System V ABI AMD64, 3.2.1."""
 _SWITCH = """
@@ -78,7 +81,9 @@ def _switch_stack(typing_context: Any, leave: Any, enter: Any, argument: Any) ->
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         word = ir.IntType(64)
         kind = ir.FunctionType(ir.VoidType(), [word] * 3)
-        switch = cgutils.get_or_insert_function(builder.module, kind, "klpemu_switch_stack")
+        switch = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+            builder.module, kind, "klpemu_switch_stack"
+        )
         if switch.is_declaration:
             switch.linkage = "linkonce_odr"
             switch.attributes.add("naked")
@@ -117,6 +122,7 @@ def run_on_stack(block):  # type: ignore[no-untyped-def]
         cpu[CPU_LEFT] = 0
         cpu[CPU_REENTER] = 0
         cpu[CPU_FRESH] = 1
+        cpu[CPU_ENTRIES] += 1
         cpu[CPU_ERROR] = call5(ctl[CTL_EMU_START], cpu[CPU_UC], cpu[CPU_PC], 0, 0, 0)
         if cpu[CPU_LEFT] == 0:
             give_way(ctl, cpu)
@@ -127,11 +133,14 @@ class Stacks:
 
     Args:
         blocks: CPU blocks, int64, shape ``(cpus, CPU_WORDS)``.
+
+    Attributes:
+        memory: int64, shape ``(cpus, STACK_SIZE // 8)``; stacks grow down from the end of each row.
     """
 
     def __init__(self, blocks: NDArray[np.int64]) -> None:
-        self._memory = np.zeros((len(blocks), STACK_SIZE // 8), np.int64)
-        for block, stack in zip(blocks, self._memory, strict=True):
+        self.memory = np.zeros((len(blocks), STACK_SIZE // 8), np.int64)
+        for block, stack in zip(blocks, self.memory, strict=True):
             begin = len(stack) - 2 - (stack.ctypes.data // 8 + len(stack)) % 2  # rsp as behind a CALL
             stack[begin] = run_on_stack.address
             block[CPU_STACK] = stack.ctypes.data + 8 * (begin - _SAVED)
