@@ -63,7 +63,8 @@ class Machine:
         seed: of everything that is drawn; same arguments and seed, same trace.
         mode: ``"fast"`` or ``"exact"`` (a switch at any instruction); None: ``"exact"`` with a cycle model,
             else ``"fast"``.
-        timing: CPU model that tells how long instructions take, one of the port's; ``"off"``: one cycle each.
+        timing: CPU model that tells how long instructions take, one of the port's or a .toml file;
+            ``"off"``: one cycle each.
         schedule: ``"quantum"``, ``"least-clock"``, ``"random"`` or ``"round-robin"``; exact mode takes all.
             None: ``"quantum"`` in fast mode, ``"least-clock"`` with a cycle model, else ``"random"``.
         fetch: when a text poke reaches other CPUs before they synchronise: ``"random"``, ``"stale"``,

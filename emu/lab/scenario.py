@@ -25,7 +25,7 @@ from emu.lab.step import Step, parse_step
 from emu.lab.task_source import TaskSource, cpu_numbers, parse_tasks, spare_slots
 from emu.livepatch import FLAVOURS, LINUX_6_1
 from emu.machine.state import Fetch, Ordering, Schedule
-from emu.timing import cpu_model_names, load_cpu_model
+from emu.timing import MODEL_FILE, cpu_model_names, load_cpu_model
 
 __all__ = [
     "FETCHES",
@@ -73,7 +73,8 @@ class Scenario:
         calls: traced calls to complete.
         seed: of everything that is drawn.
         mode: "fast" or "exact".
-        timing: name of a CPU model, which needs mode "exact"; "off" = every instruction takes one cycle.
+        timing: name of a CPU model or a .toml file with one, which needs mode "exact"; "off" = every
+            instruction takes one cycle.
         schedule: a key of `SCHEDULES`; fast mode needs "quantum".
         fetch: a key of `FETCHES`.
         ordering: a key of `ORDERINGS`; "" = the port's own in mode "exact", "sc" in mode "fast".
@@ -203,6 +204,12 @@ def _kind(kind: type, article: str) -> Callable[[object], str]:
     return lambda value: "" if isinstance(value, kind) else f"must be {article}, not {value!r}"
 
 
+def _timing(value: object) -> str:
+    if isinstance(value, str) and value.endswith(MODEL_FILE):
+        return ""
+    return _one_of([OFF, *cpu_model_names(), f"a {MODEL_FILE} file"])(value)
+
+
 _CHECKS: dict[str, Callable[[object], str]] = {
     "name": _kind(str, "a string"),
     "description": _kind(str, "a string"),
@@ -219,7 +226,7 @@ _CHECKS: dict[str, Callable[[object], str]] = {
     "calls": _between(1, 10**12),
     "seed": _between(0, 2**63 - 1),
     "mode": _one_of(["fast", "exact"]),
-    "timing": _one_of([OFF, *cpu_model_names()]),
+    "timing": _timing,
     "schedule": _one_of(sorted(SCHEDULES)),
     "fetch": _one_of(sorted(FETCHES)),
     "ordering": _one_of(list(ORDERINGS)),
@@ -283,8 +290,8 @@ def _check_together(scenario: Scenario, origin: str) -> None:
 def _check_timing(scenario: Scenario, origin: str) -> None:
     if scenario.timing == OFF:
         return
-    own = [name for name in cpu_model_names() if load_cpu_model(name).arch == scenario.arch]
-    if scenario.timing not in own:
+    if load_cpu_model(scenario.timing).arch != scenario.arch:
+        own = [name for name in cpu_model_names() if load_cpu_model(name).arch == scenario.arch]
         problem = f"{scenario.timing!r} is no {scenario.arch} CPU; it can be {', '.join([OFF, *own])}"
         raise ScenarioError(origin, "timing", problem)
     if scenario.mode == "fast":
@@ -300,7 +307,7 @@ def parse_scenario(text: str, *, origin: str, folder: Path = Path()) -> Scenario
     Args:
         text: the scenario.
         origin: how messages name it.
-        folder: what the paths of its modules and patches are relative to.
+        folder: what the paths of its modules, patches and CPU models are relative to.
 
     Raises:
         ScenarioError: it is no TOML, or a key is unknown, missing, or has an impossible value.
@@ -335,8 +342,11 @@ def parse_scenario(text: str, *, origin: str, folder: Path = Path()) -> Scenario
     for kind, sources in (("modules", modules), ("patches", patches)):
         for name, source in sources.items():
             _check_file(source.code, f"{kind}.{name}", origin)
-    if table.get("timing", OFF) != OFF:
-        table |= _implied(table, Scenario(name=""))
+    for keys in (table, *on.values()):
+        if str(keys.get("timing")).endswith(MODEL_FILE):
+            keys["timing"] = str(folder / str(keys["timing"]))
+        if keys.get("timing", OFF) != OFF:
+            keys |= _implied(keys, Scenario(name="", mode=table.get("mode", "fast")))
     scenario = Scenario(
         **table, steps=steps, tasks=tasks, modules=modules, patches=patches, on=on, origin=origin
     )  # fmt: skip
