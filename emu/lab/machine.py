@@ -37,7 +37,8 @@ from emu.lab.patching import TRANSITION_WORK, Patching
 from emu.lab.recording import Recording
 from emu.lab.report import GuestStoppedError, Reporter, StopReport
 from emu.lab.runner import Runner
-from emu.lab.scenario import FETCHES, OFF, ORDERINGS, SCHEDULES, Scenario
+from emu.lab.scenario import Scenario
+from emu.lab.scenario_values import FETCHES, OFF, ORDERINGS, SCHEDULES
 from emu.lab.stuck import Stuck, WhyStuck
 from emu.lab.symbols import SymbolBook
 from emu.lab.tracing import Tracing
