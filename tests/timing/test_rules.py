@@ -38,7 +38,10 @@ def _stores(count: int) -> str:
     return "\n".join(f"mov [r14 + {8 * at}], rax" for at in range(count))
 
 
-_TAIL = "\n.p2align 4\nf: call t\nret\n.p2align 4\ng: add rbx, 2\nret\n.p2align 4\nt: lea r11, [rip + g]\n{}\nadd rsp, 8\njmp r11"
+_TAIL = (
+    "\n.p2align 4\nf: call t\nret\n.p2align 4\ng: add rbx, 2\nret\n"
+    ".p2align 4\nt: lea r11, [rip + g]\n{}\nadd rsp, 8\njmp r11"
+)
 
 RULES = {
     "three parts, the base late": (Kernel("", "lea rax, [rax + rbx + 1]\n" * 4), 8),
@@ -56,6 +59,8 @@ RULES = {
     "a stored byte is not renamed": (Kernel("", "mov [r14], al\nmov al, [r14]"), 8),
     "cqo takes a shifter": (Kernel("", "cqo\n" * 4), 2),
     "lodsq blocks": (Kernel("", "mov rsi, r14\nlodsq\n" * 2), 6),
+    "96 bytes are moved at once": (Kernel("", "mov rdi, r14\nmov ecx, 12\nrep stosq"), 15),
+    "128 bytes are not": (Kernel("", "mov rdi, r14\nmov ecx, 16\nrep stosq"), 34),
     "leave adds": (Kernel("", "push rbp\nmov rbp, rsp\nleave"), 2),
     "a nop behind another instruction": (Kernel("", "mov rax, rbx\nnop\n" * 5), 1),
     "a nop in front": (Kernel("", "nop\nmov rax, rbx\n" * 5), 7 / 6),
