@@ -103,7 +103,7 @@ def _plain(name: str, entry: Entry, insn: Detailed) -> Role:
     flags, cost = entry.bits, entry.cost
     if flags & F_MOVE and not (len(insn.operands) == 2 and _number(insn.operands[1])):
         flags &= ~F_MOVE
-    if cost == "alu" and "," in insn.instruction.operands and _is_shifted(insn):
+    if cost in ("alu", "alu_flags") and "," in insn.instruction.operands and _is_shifted(insn):
         cost = "alu_shifted"
         flags &= ~F_FUSION_HEAD
     if cost == "div":

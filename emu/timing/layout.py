@@ -25,8 +25,8 @@ from enum import IntEnum
     P_SPLIT_STORE, P_FORWARD_CONTAINED_RENAMED, P_FORWARD_SHARE, P_INDEXED_LOAD_EXTRA,
     P_EXTENDED_LOAD_EXTRA, P_DIV_BITS_UNKNOWN, P_SWITCH_CLEARS_RETURNS,
     P_STORE_LATENCY, P_RENAME_DEPTH,
-    P_COMMIT_DELAY, P_FORWARD_NEAR, P_BRANCH_SLOTS, P_HISTORY,
-) = range(89)  # fmt: skip
+    P_COMMIT_DELAY, P_FORWARD_NEAR, P_BRANCH_SLOTS, P_HISTORY, P_LOAD_TO_ADDRESS, P_FORWARD_RELEASE,
+) = range(91)  # fmt: skip
 PARAMETERS = 96
 
 # --- one CPU ----------------------------------------------------------------------------------------
@@ -56,14 +56,15 @@ NEVER_READ = REGISTERS - 1  # stands in a row for "no destination"
 X86_STACK_POINTER = 4  # the only register that a stack engine keeps
 PORT_TAILS_AT = 176  # by port: the latest cycle in which it is taken
 REGISTER_AT = 192
-ROB_AT, ROB_WORDS = 288, 1024
+LOADED_AT = REGISTER_AT + REGISTERS  # by register: when the load was complete that wrote it last
+ROB_AT, ROB_WORDS = LOADED_AT + REGISTERS, 1024
 LOADS_AT, LOADS_WORDS = ROB_AT + ROB_WORDS, 256
 DRAINS_AT, DRAINS_WORDS = LOADS_AT + LOADS_WORDS, 128  # store queue: commit times
 RETURNS_AT, RETURNS_WORDS = DRAINS_AT + DRAINS_WORDS, 64
 PORTS_AT, PORTS_WORDS = RETURNS_AT + RETURNS_WORDS, 1024  # cycle << PORT_BITS | ports taken
 PORT_BITS = 16
 STORES_AT, STORES = PORTS_AT + PORTS_WORDS, 256  # by 8-byte granule
-S_ADDRESS, S_SIZE, S_READY, S_COMMIT, S_COUNT, S_RENAMES, S_OLDER, S_SLOT = range(8)
+S_ADDRESS, S_SIZE, S_READY, S_COMMIT, S_COUNT, S_FLAGS, S_OLDER, S_SLOT = range(8)
 STORE_WORDS = 8
 # Counters, a byte each, eight to a word: bimodal, then with history
 DIRECTIONS_AT, DIRECTIONS = STORES_AT + STORES * STORE_WORDS, 4096

@@ -27,7 +27,6 @@ from emu.timing.layout import (
     F_DRAIN_STORES,
     F_FUSES,
     F_HOLDS,
-    F_KEEPS_STORE,
     F_LOAD_BARRIER,
     F_LOCK,
     F_MICROCODED,
@@ -218,7 +217,7 @@ def step(
         if owning:
             complete += owning
             cpu[T_LOAD_BARRIER] = max(cpu[T_LOAD_BARRIER], complete)  # the line is not read while it moves
-    write_results(cpu, rows, at, complete, earliest)
+    write_results(cpu, rows, at, flags, complete, earliest)
     data = finished = complete
     if stores:
         data, finished = store_operand(cpu, rows, at, flags, stores, sources, complete, earliest)
@@ -232,8 +231,7 @@ def step(
     clock = retire(cpu, finished, slots)
     if stores:
         pairs = flags & F_RMW != 0 or kind in (_CALL, _INDIRECT_CALL)
-        renames = flags & F_KEEPS_STORE == 0
-        commit_store(cpu, shared, stored, rows[at + R_STORE_SIZE], data, clock, renames, pairs)
+        commit_store(cpu, shared, stored, rows[at + R_STORE_SIZE], data, clock, flags, pairs)
     if flags & F_STORE_BARRIER:
         order_stores(cpu, clock)
     if kind:

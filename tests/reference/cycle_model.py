@@ -17,7 +17,7 @@ class Store:
     ready: int
     commit: int
     number: int
-    renames: bool
+    flags: int
     older: int
     slot: int
 
@@ -45,6 +45,7 @@ class PlainCpu:
 
     p: dict[str, int]
     registers: dict[int, int] = field(default_factory=dict)
+    loaded: dict[int, int] = field(default_factory=dict)  # when the load was complete that wrote a register
     busy: dict[int, int] = field(default_factory=dict)
     tails: dict[int, int] = field(default_factory=dict)
     stores: dict[int, Store] = field(default_factory=dict)  # by 8-byte granule, where the model keeps it
@@ -257,12 +258,16 @@ class PlainCpu:
             ) and (found is None or store.number > found.number):
                 found = store
         if found:
+            if found.flags & w.F_RELEASE and not found.flags & w.F_LOCK and not p["forward_release"]:
+                return max(issue, found.commit) + p["load_latency"] + extra
             if address < found.address or address + size > found.address + found.size:
                 return max(issue, found.ready, found.older) + p["forward_fail"]
             if len(self.retired_at) - found.slot <= p["forward_near"]:
                 self.share += 1 << 12
             same = found.size == size or (p["forward_contained_renamed"] and size >= 4)
-            known = found.number > len(self.commits_at) - p["rename_depth"] and found.renames
+            known = (
+                found.number > len(self.commits_at) - p["rename_depth"] and not found.flags & w.F_KEEPS_STORE
+            )
             if renames and same and known and found.address == address and p["forward_renamed"] >= 0:
                 return max(earliest, found.ready) + p["forward_renamed"]
             return max(issue, found.ready) + p["forward"] + extra
@@ -271,7 +276,7 @@ class PlainCpu:
             beyond = max(beyond + p["cross_line"], self.reach(address // 64 * 64 + 64))
         return issue + p["load_latency"] + extra + beyond
 
-    def store(self, address: int, size: int, ready: int, retire: int, renames: bool, pairs: bool) -> None:
+    def store(self, address: int, size: int, ready: int, retire: int, flags: int, pairs: bool) -> None:
         p = self.p
         beyond, line = self.reach(address), address // 64
         commit = max(self.commit, retire + p["commit_delay"])
@@ -299,7 +304,7 @@ class PlainCpu:
             if size < 8 and (before.address if before else 0) // 8 == granule:
                 older = max(before.ready, before.older) if before else 0
             self.stores[granule % w.STORES] = Store(
-                address, size, ready, commit, len(self.commits_at), renames, older, len(self.retired_at)
+                address, size, ready, commit, len(self.commits_at), flags, older, len(self.retired_at)
             )
 
     def repeat(self, load: int, store: int, size: int, more: bool) -> int:
@@ -354,6 +359,10 @@ class PlainCpu:
             lock_start = max(lock_start, self.loads_done if p["lock_waits_for_older"] else 0)
             ready = max(ready, lock_start)
         if loads:
+            base = row[w.R_LOAD_ADDRESS0]
+            if self.registers.get(base, 0) == self.loaded.get(base, 0):
+                sooner = self.registers.get(base, 0) - p["load_to_address"]
+                address_ready = max(sooner, latest(w.R_LOAD_ADDRESS1, 1))
             start, ports = max(earliest, address_ready, self.barrier, lock_start), p["load_ports"]
             if flags & w.F_RMW and p["rmw_one_agu"]:
                 ports &= p["store_ports"]
@@ -401,6 +410,8 @@ class PlainCpu:
             if name == NO:
                 break
             self.registers[name] = complete + extra
+        if flags & w.F_RENAMES and not row[w.R_UOPS]:
+            self.loaded[row[w.R_DEST0]] = complete
         if row[w.R_WRITEBACK] != NO:
             self.registers[row[w.R_WRITEBACK]] = max(earliest, latest(w.R_LOAD_ADDRESS0, 2)) + 1
         finished, data = complete, complete
@@ -431,7 +442,7 @@ class PlainCpu:
         clock = self.retires(finished, slots)
         if stores:
             pairs = bool(flags & w.F_RMW) or kind in (Branch.CALL, Branch.INDIRECT_CALL)
-            self.store(store, row[w.R_STORE_SIZE], data, clock, not flags & w.F_KEEPS_STORE, pairs)
+            self.store(store, row[w.R_STORE_SIZE], data, clock, flags, pairs)
         if flags & w.F_STORE_BARRIER:
             self.commit = max(self.commit, clock) + 1
             self.commit_line, self.commit_count, self.commit_run = NO, 1, 0
