@@ -22,13 +22,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.arm64_published import CALLS, GHZ, TOTALS, UNTRACED, Key, Line, line_without_turns, overhead
+from benchmarks.arm64_published import (
+    CALLS,
+    GHZ,
+    TOTALS,
+    UNTRACED,
+    Key,
+    Line,
+    line_without_turns,
+    overhead,
+)
+from benchmarks.arm64_tracees import LOOP, RELEVANT, address, traced
+from benchmarks.arm64_turns import SCALE, WORK, Turns, run_beside_another
 from benchmarks.harness import Result, Table, Target, main
-from emu.build.asm.assembler import Unit
 from emu.build.contents import Call
-from emu.ftrace import OpsFlags
-from emu.lab.machine import Machine
-from emu.structs import FTRACE_OPS
 from emu.trace.schema import PARTS
 
 MODEL = "apple-m1"
@@ -36,38 +43,6 @@ OTHER = "neoverse-v2"
 _BASE: Key = (False, 1, 1)
 _NEAR = 0.25
 """How far off a quotient may be."""
-
-_TRACEE = """
-	.balign	0x8
-	.8byte	0x0
-	.global	{name}
-{name}:
-	.global	__mcount_loc_{name}
-__mcount_loc_{name}:
-	nop
-	nop
-	ret
-"""
-_LOOP = """
-	.balign	0x8
-	.global	call_tracee
-call_tracee:
-	stp	x29, x30, [sp, #-0x20]!
-	mov	x29, sp
-	str	x19, [sp, #0x10]
-	mov	x19, x0
-.Lagain:
-	bl	tracee_relevant
-	subs	x19, x19, #0x1
-	b.ne	.Lagain
-	ldr	x19, [sp, #0x10]
-	ldp	x29, x30, [sp], #0x20
-	mov	x0, #0x0
-	ret
-"""
-
-
-_TRACEES = ("tracee_relevant", "tracee_irrelevant")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,55 +64,20 @@ class Cost:
 
 def cost_of_call(call_ops: bool, relevant: int, irrelevant: int, *, model: str, calls: int = 1_500) -> Cost:
     """Return what one call of the traced function costs with these tracers."""
-    machine = Machine(
-        arch="arm64", cpus=1, workers=1, users=0, timing=model, call_ops=call_ops, tick=50_000, seed=1
-    )
-    machine.add_module("tracees", [_unit(name, _TRACEE.format(name=name)) for name in _TRACEES])
-    machine.add_module(
-        "curve", [_unit("call_tracee", _LOOP)], calls=[Call(fn="call_tracee", args=(500,), expected=0)]
-    )
-    assert machine.wait(machine.load("tracees")) == 0
-    for name, count in zip(_TRACEES, (relevant, irrelevant), strict=True):
-        _trace(machine, name, count)
-    assert machine.wait(machine.load("curve")) == 0  # now it is called
+    loop = Call(fn=LOOP, args=(500,), expected=0)
+    machine = traced((call_ops, relevant, irrelevant), model=model, tick=50_000, workers=1, calls=[loop])
     since, clocks = machine.furthest_clock(), machine.kernel.engine.clocks
     assert clocks is not None, "there is a CPU model"
     before = clocks.counters(0)
     report = machine.run(calls=calls)
     assert report.ok, report.lines()
     after, rows = clocks.counters(0), machine.trace.calls
-    mine = rows[(rows["site"] == _site(machine, _TRACEES[0])) & (rows["enter"] > since)]
+    mine = rows[(rows["site"] == address(machine, "tracees", RELEVANT)) & (rows["enter"] > since)]
     return Cost(
         cycles=_trimmed(np.diff(np.sort(mine["enter"]).astype(np.int64))),
         **{name: (after[name] - before[name]) / len(mine) for name in after},
         parts={name.removesuffix("_cycles"): _trimmed(mine[name]) for name in PARTS},
     )
-
-
-def _unit(name: str, text: str) -> Unit:
-    return Unit(name=name, text=text, origin=name)
-
-
-def _site(machine: Machine, name: str) -> int:
-    return machine.kallsyms.find("tracees", name)[0].address
-
-
-def _trace(machine: Machine, name: str, count: int) -> None:
-    """Register so many tracers of a function: one array of ops, as kcalloc makes it in the sample."""
-    guest, ftrace, site = machine.kernel.guest, machine.ftrace, _site(machine, name)
-
-    def register() -> int:
-        array = guest.alloc(FTRACE_OPS.size * count, "sample_ops")
-        for address in range(array, array + FTRACE_OPS.size * count, FTRACE_OPS.size):
-            ops = ftrace.ops(address)
-            ops.view["func"] = machine.kernel.image.address("ftrace_stub")
-            ops.view["flags"] = OpsFlags.DYNAMIC
-            assert ftrace.ftrace_set_filter_ip(ops, site) == 0
-            assert ftrace.register_ftrace_function(ops) == 0
-        return 0
-
-    if count:
-        assert machine.wait(machine.kernel.installer.submit("register", register)) == 0
 
 
 def _trimmed(values: NDArray[Any]) -> float:
@@ -158,8 +98,13 @@ def measure(quick: bool) -> Result:
         overheads = {key: cost.cycles - untraced for key, cost in costs.items()}
         tables += [_cycles(model, untraced, overheads, line), _quotients(model, overheads, line)]
         if model == MODEL:
-            tables.append(_parts(model, costs))
-            targets = _targets(overheads, line)
+            runs = {key: run_beside_another(key, cost.cycles, model=model) for key, cost in costs.items()}
+            beside = {key: run.total - CALLS * untraced / GHZ for key, run in runs.items()}
+            tables += [_runs(runs, beside, line), _parts(model, costs)]
+            targets = [
+                *_targets(overheads, line, turns=False, of="published without turns of other tasks"),
+                *_targets(beside, line, turns=True, of="published as it stands, beside another task"),
+            ]
         data += [
             {"model": model, "call_ops": key[0], "relevant": key[1], "irrelevant": key[2]}
             | {"published_ns": overhead(key), "without_turns_ns": overhead(key, line.turns[key])}
@@ -179,14 +124,13 @@ def _quotient(key: Key, line: Line, *, turns: bool) -> float:
     return _published(key, line, turns=turns) / _published(_BASE, line, turns=turns)
 
 
-def _targets(overheads: dict[Key, float], line: Line) -> list[Target]:
+def _targets(ours: dict[Key, float], line: Line, *, turns: bool, of: str) -> list[Target]:
     found = []
-    for turns, of in ((False, "published without turns of other tasks"), (True, "published as it stands")):
-        for key, ours in overheads.items():
-            off = ours / overheads[_BASE] / _quotient(key, line, turns=turns) - 1
-            if key != _BASE:
-                what = f"{MODEL}, {_name(key)}: quotient within {_NEAR:.0%} of the {of}"
-                found.append(Target(wanted=what, found=f"{off:+.0%}", met=abs(off) <= _NEAR))
+    for key, cost in ours.items():
+        off = cost / ours[_BASE] / _quotient(key, line, turns=turns) - 1
+        if key != _BASE:
+            what = f"{MODEL}, {_name(key)}: quotient within {_NEAR:.0%} of the {of}"
+            found.append(Target(wanted=what, found=f"{off:+.0%}", met=abs(off) <= _NEAR))
     return found
 
 
@@ -230,6 +174,28 @@ def _quotients(model: str, overheads: dict[Key, float], line: Line) -> Table:
     return Table(
         title=f"Quotients to {_name(_BASE)}, {model}",
         columns=("tracers", "here", "published without turns", "off by", "published as it stands", "off by"),
+        rows=tuple(rows),
+    )
+
+
+def _runs(runs: dict[Key, Turns], beside: dict[Key, float], line: Line) -> Table:
+    rows = []
+    for key, run in runs.items():
+        theirs, ours = _quotient(key, line, turns=True), beside[key] / beside[_BASE]
+        rows.append(
+            (
+                *(_name(key), f"{TOTALS[key] / 1e6:.3f}", f"{line.turns[key]}"),
+                *(f"{run.total / 1e6:.3f}", f"{run.lost}", f"{run.total / TOTALS[key] - 1:+.0%}"),
+                *(f"{theirs:.3f}", f"{ours:.3f}", f"{ours / theirs - 1:+.0%}"),
+            )
+        )
+    return Table(
+        title=f"Runs of {CALLS:,} calls beside a task that computes for {WORK} ticks, {MODEL}; "
+        f"simulated at 1 : {SCALE}",
+        columns=(
+            *("tracers", "published, ms", "ticks lost", "here, ms", "ticks lost", "off by"),
+            *("published quotient", "here", "off by"),
+        ),
         rows=tuple(rows),
     )
 

@@ -1,13 +1,15 @@
-"""What of the published arm64 curve is other tasks' turns: whole ticks, and what is left is a line."""
+"""The published arm64 curve: what of it is other tasks' turns, and a run in which there is such a task."""
 
 from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.arm64_published import CALLS, TICK, TOTALS, Key, line_without_turns, overhead, walked
+from benchmarks.arm64_turns import run_beside_another
 
 keys = st.sampled_from([key for key in TOTALS if walked(key)])
 
@@ -58,3 +60,18 @@ class TestWhatWasPublished:
     def test_direct_calls_lost_none(self) -> None:
         assert round(overhead((True, 1, 0)), 2) == 1.86
         assert walked((True, 1, 100)) == 0
+
+
+@pytest.mark.slow
+class TestARunBesideAnotherTask:
+    """Cycles per call as in docs/performance.md; 100,000 calls of 88 cycles are 2.75 ms at 3.2 GHz."""
+
+    def test_longer_than_half_a_tick_it_loses_the_next_one(self) -> None:
+        run = run_beside_another((False, 1, 1), 88, model="apple-m1")
+        assert run.lost == 1
+        assert math.isclose(run.total, 2_750_000 + TICK, rel_tol=0.03)
+
+    def test_shorter_it_loses_nothing(self) -> None:
+        run = run_beside_another((True, 1, 1), 9, model="apple-m1")
+        assert run.lost == 0
+        assert math.isclose(run.total, 281_000, rel_tol=0.05)
