@@ -22,6 +22,7 @@ from emu.machine.memory import TEXT_SIZE, Memory, page_aligned
 from emu.machine.native import function_address
 from emu.machine.ordering import MemoryOrdering, scrambled
 from emu.machine.registers import engine_cpu, register_number
+from emu.machine.stacks import SWITCHABLE, Stacks
 from emu.machine.state import Fetch, Ordering, Schedule, Stop
 from emu.machine.text import TextTables, windows
 from emu.machine.traps import interrupts_enabled
@@ -117,6 +118,7 @@ class Engine:
                 zip(self.blocks, self._text, self._pages, strict=True)
             )
         ]
+        self.stacks = Stacks(self.blocks) if exact and SWITCHABLE else None
         self.order = MemoryOrdering(self, ordering, seed)
         self.fetch = FetchModel(self, self._text, fetch)
         self.clocks = None if cpu_model is None else CycleClocks(self, cpu_model, self._text)
@@ -304,6 +306,7 @@ class Engine:
     def write_register(self, cpu: int, name: str, value: int) -> None:
         """Set a register by the port's name for it."""
         self._uc[cpu].reg_write(register_number(self.port, name), value)
+        self.blocks[cpu, s.CPU_REENTER] = 1
 
     def clock(self, cpu: int) -> int:
         """Return a CPU's local clock, cycles."""
@@ -332,6 +335,17 @@ class Engine:
     def restore_cpu(self, cpu: int, saved: UcContext) -> None:
         """Give a CPU the registers that it had."""
         self._uc[cpu].context_restore(saved)
+        self.blocks[cpu, s.CPU_REENTER] = 1
+
+    def restore_blocks(self, saved: NDArray[np.int64]) -> None:
+        """Give all CPUs the blocks that they had; a turn under way goes on where the block says.
+
+        Args:
+            saved: copy of ``blocks``.
+        """
+        stacks = self.blocks[:, s.CPU_STACK].copy()
+        self.blocks[:] = saved
+        self.blocks[:, s.CPU_STACK], self.blocks[:, s.CPU_REENTER] = stacks, 1
 
     def open_calls(self) -> NDArray[np.void]:
         """Return the calls that have not returned, marked UNFINISHED, in order of entry."""

@@ -9,6 +9,7 @@ from emu.machine.access import text_offset, write_register
 from emu.machine.landing import land
 from emu.machine.native import Words, call1, halves, octets, to_address, words
 from emu.machine.order_call import order
+from emu.machine.stacks import give_way
 from emu.machine.stale import synchronise_fetch
 from emu.machine.state import (
     CLASS_FENCE,
@@ -25,12 +26,15 @@ from emu.machine.state import (
     CPU_HALTED,
     CPU_INSNS,
     CPU_LANDED,
+    CPU_LEFT,
     CPU_PAGES,
     CPU_PAUSED,
     CPU_PC,
     CPU_PENDING,
     CPU_PENDING_STORES,
+    CPU_REENTER,
     CPU_SHADOW,
+    CPU_STACK,
     CPU_STALE,
     CPU_STOP,
     CPU_SYNCED,
@@ -143,6 +147,11 @@ def pause(ctl: Words, cpu: Words, address: int, landed: bool) -> None:
     """Let the loop decide what is next, before the instruction at ``address``."""
     cpu[CPU_LANDED] = landed
     cpu[CPU_PAUSED] = 1
+    if cpu[CPU_STACK]:
+        give_way(ctl, cpu)
+        if cpu[CPU_REENTER] == 0:
+            return
+        cpu[CPU_LEFT] = 1
     # a PC that is set spares Unicorn the search for where in its block it is
     write_register(ctl, cpu, ctl[CTL_REG_PC], address)
     call1(ctl[CTL_EMU_STOP], cpu[CPU_UC])

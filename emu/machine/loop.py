@@ -8,11 +8,13 @@ from emu.machine.hooks import complete_instruction, count_block
 from emu.machine.native import Words, call5, words
 from emu.machine.order_call import order
 from emu.machine.schedule import arrived, begin_turn, choose_cpu, limit_lead, limit_turn, look_up_row
+from emu.machine.stacks import enter_cpu
 from emu.machine.stale import leak_fetch
 from emu.machine.state import (
     CPU_BLOCK_END,
     CPU_BLOCK_START,
     CPU_CLOCK_OFFSET,
+    CPU_ERROR,
     CPU_EXCEPTION,
     CPU_FRESH,
     CPU_HALTED,
@@ -23,6 +25,7 @@ from emu.machine.state import (
     CPU_PC,
     CPU_PENDING,
     CPU_SHADOW,
+    CPU_STACK,
     CPU_STALE,
     CPU_STOP,
     CPU_TURN_END,
@@ -64,8 +67,12 @@ _SHOW, _DRAIN, _ABANDON = int(Order.SHOW), int(Order.DRAIN), int(Order.ABANDON)
 def run_instructions(ctl: Words, cpu: Words) -> bool:
     """Run to the end of the turn, or until the loop is needed; True if that is at a landing."""
     cpu[CPU_PAUSED] = 0
-    cpu[CPU_FRESH] = 1
-    error = call5(ctl[CTL_EMU_START], cpu[CPU_UC], cpu[CPU_PC], 0, 0, 0)
+    if cpu[CPU_STACK]:
+        enter_cpu(ctl, cpu)
+        error = cpu[CPU_ERROR]
+    else:
+        cpu[CPU_FRESH] = 1
+        error = call5(ctl[CTL_EMU_START], cpu[CPU_UC], cpu[CPU_PC], 0, 0, 0)
     if cpu[CPU_PAUSED]:
         return cpu[CPU_LANDED] != 0
     pc = cpu[CPU_PC]

@@ -118,7 +118,7 @@ class Program:
             memory: address in the page at `SHARED_WORDS` -> 8 bytes there at the start; the others are 0.
         """
         engine, memory = self._engine, memory or {}
-        engine.blocks[:] = self._start
+        engine.restore_blocks(self._start)
         engine.ctl[s.CTL_RANDOM] = scrambled(seed)
         engine.ctl[s.CTL_CURRENT] = -1
         engine.ctl[s.CTL_INSNS_DONE] = engine.ctl[s.CTL_EVENT_COUNT] = 0

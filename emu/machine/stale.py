@@ -7,6 +7,7 @@ from emu.machine.access import random_word, record_event
 from emu.machine.native import Words, call4, halves, octets, words
 from emu.machine.order_call import order
 from emu.machine.state import (
+    CPU_REENTER,
     CPU_ROWS_AT,
     CPU_STALE,
     CPU_STALE_RANGES,
@@ -54,6 +55,7 @@ def refresh_range(ctl: Words, cpu: Words, offset: int, size: int) -> int:
         if 0 <= delta < ctl[CTL_WINDOWS + 3 * i + 1]:
             address = delta + ctl[CTL_WINDOWS + 3 * i]
     call4(ctl[CTL_UC_CTL], cpu[CPU_UC], _REMOVE_CACHE, address, address + size)
+    cpu[CPU_REENTER] = 1
     return address
 
 

@@ -93,6 +93,7 @@ CTL_REGIONS = 99  # uint8 per text byte: which part of a call runs there: 1 + PA
 CTL_LEAD = 100  # cycles that a CPU may be ahead of the least clock (Schedule.LEAST_CLOCK, timed)
 CTL_TIME_LATENCY = 101  # cycles that an IPI takes to arrive, 0 without a cycle model
 CTL_ORDER = 102  # native function that does what Order says
+CTL_STACK = 103  # host stack pointer of the loop while a CPU runs on its own stack; see `stacks`
 CTL_WORDS = 112
 
 # --- CPU block -------------------------------------------------------------------------------
@@ -132,6 +133,11 @@ CPU_STORE_ROWS = 37  # host address, (PENDING_MAX, STORE_WORDS) int64
 CPU_VIEWS = 38  # host address, VIEW_WORDS int64 (Ordering.ARM64, or TSO on arm64)
 CPU_COHERENCE = 39  # host address, COHERENCE_SLOTS int64
 CPU_FORWARDS = 41  # host address, (COHERENCE_SLOTS, FORWARD_WORDS) int64
+CPU_STACK = 42  # host stack pointer of its own stack while it does not run, 0 = it has none; see `stacks`
+CPU_REENTER = 43  # 1: its registers or its text were changed while it had a turn under way in Unicorn
+CPU_LEFT = 44  # 1: it leaves Unicorn just to enter again
+CPU_ERROR = 45  # what uc_emu_start returned last, on its own stack
+CPU_ENTRIES = 46  # times it has been called there
 CPU_LATE_PC = 40  # instruction whose store landed in memory that had been freed meanwhile
 CPU_TIME = 50  # host address of its cycle model; 0 = timing is off
 CPU_ROWS_AT = (

@@ -26,6 +26,7 @@ from emu.machine.state import (
     CPU_PC,
     CPU_PENDING,
     CPU_PERCPU,
+    CPU_REENTER,
     CPU_SCRATCH,
     CPU_STOP,
     CPU_UC,
@@ -94,6 +95,7 @@ def set_pc(ctl: Words, cpu: Words, pc: int) -> None:
     cpu[CPU_PC] = pc
     cpu[CPU_BLOCK_START] = pc
     cpu[CPU_BLOCK_END] = pc
+    cpu[CPU_REENTER] = 1
 
 
 @jit
