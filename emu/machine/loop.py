@@ -69,13 +69,12 @@ def run_instructions(ctl: Words, cpu: Words) -> bool:
     cpu[CPU_PAUSED] = 0
     if cpu[CPU_STACK]:
         enter_cpu(ctl, cpu)
-        error = cpu[CPU_ERROR]
     else:
         cpu[CPU_FRESH] = 1
-        error = call5(ctl[CTL_EMU_START], cpu[CPU_UC], cpu[CPU_PC], 0, 0, 0)
+        cpu[CPU_ERROR] = call5(ctl[CTL_EMU_START], cpu[CPU_UC], cpu[CPU_PC], 0, 0, 0)
     if cpu[CPU_PAUSED]:
         return cpu[CPU_LANDED] != 0
-    pc = cpu[CPU_PC]
+    pc, error = cpu[CPU_PC], cpu[CPU_ERROR]
     reached = read_register(ctl, cpu, ctl[CTL_REG_PC])
     if error == 0 and cpu[CPU_EXCEPTION] == 0:
         tell_time(ctl, cpu, TIME_INSTRUCTION, pc, reached)
@@ -98,7 +97,8 @@ def run_turn(ctl: Words, cpu: Words) -> bool:
     cpu[CPU_PAUSED] = 0
     cpu[CPU_BLOCK_START] = cpu[CPU_PC]
     cpu[CPU_BLOCK_END] = cpu[CPU_PC]
-    error = call5(ctl[CTL_EMU_START], cpu[CPU_UC], cpu[CPU_PC], 0, 0, 0)
+    cpu[CPU_ERROR] = call5(ctl[CTL_EMU_START], cpu[CPU_UC], cpu[CPU_PC], 0, 0, 0)
+    error = cpu[CPU_ERROR]
     cpu[CPU_PC] = read_register(ctl, cpu, ctl[CTL_REG_PC])
     if error != 0 or cpu[CPU_EXCEPTION] != 0:
         count_block(ctl, cpu, cpu[CPU_PC])
