@@ -5,9 +5,9 @@ of an empty function called in a loop, measured in a VM on an Apple M1 with samp
 tracer is an ftrace_ops of its own, in one array, whose function does nothing; relevant ones are on the
 function called, irrelevant ones on another. Here: the same loop, functions and ops on one CPU of the model
 apple-m1, and of a Neoverse for comparison. Compared are cycles at the M1's clock, and quotients to one
-relevant and one irrelevant tracer without CALL_OPS; both with what was published as it stands, and without
-the ticks that other tasks had of it (`arm64_published`). No parameter was fitted to these numbers; one choice
-between two rules, whether a store-release is forwarded, rests on them.
+relevant and one irrelevant tracer without CALL_OPS: with what was published less the ticks that other tasks
+had of it (`arm64_published`), and with what was published as it stands, for runs made as those were, beside
+another task (`arm64_turns`). No parameter was fitted to these numbers.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ def load(
         issue = max(issue, take_more_ports(cpu, ports, start, loads - 1))
     if issue > start:
         wait = _PORT
-    done, why = load_done(cpu, shared, address, size, issue, earliest, extra, flags & F_RENAMES != 0)
+    done, why = load_done(cpu, shared, address, size, issue, earliest, extra, flags)
     if flags & F_LOCK and cpu[T_CPUS] > 1:  # it needs the line itself, not what its own store left
         done = max(done, issue + cpu[P_LOAD_LATENCY] + reach(cpu, shared, address, True))
     count = cpu[T_LOAD_COUNT] + 1

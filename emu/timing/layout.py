@@ -25,7 +25,7 @@ from enum import IntEnum
     P_SPLIT_STORE, P_FORWARD_CONTAINED_RENAMED, P_FORWARD_SHARE, P_INDEXED_LOAD_EXTRA,
     P_EXTENDED_LOAD_EXTRA, P_DIV_BITS_UNKNOWN, P_SWITCH_CLEARS_RETURNS,
     P_STORE_LATENCY, P_RENAME_DEPTH,
-    P_COMMIT_DELAY, P_FORWARD_NEAR, P_BRANCH_SLOTS, P_HISTORY, P_LOAD_TO_ADDRESS, P_FORWARD_RELEASE,
+    P_COMMIT_DELAY, P_FORWARD_NEAR, P_BRANCH_SLOTS, P_HISTORY, P_LOAD_TO_ADDRESS, P_FORWARD_PAIR,
 ) = range(91)  # fmt: skip
 PARAMETERS = 96
 
@@ -64,7 +64,7 @@ RETURNS_AT, RETURNS_WORDS = DRAINS_AT + DRAINS_WORDS, 64
 PORTS_AT, PORTS_WORDS = RETURNS_AT + RETURNS_WORDS, 1024  # cycle << PORT_BITS | ports taken
 PORT_BITS = 16
 STORES_AT, STORES = PORTS_AT + PORTS_WORDS, 256  # by 8-byte granule
-S_ADDRESS, S_SIZE, S_READY, S_COMMIT, S_COUNT, S_FLAGS, S_OLDER, S_SLOT = range(8)
+S_ADDRESS, S_SIZE, S_READY, S_COMMIT, S_COUNT, S_RENAMES, S_OLDER, S_SLOT = range(8)
 STORE_WORDS = 8
 # Counters, a byte each, eight to a word: bimodal, then with history
 DIRECTIONS_AT, DIRECTIONS = STORES_AT + STORES * STORE_WORDS, 4096
@@ -122,6 +122,7 @@ F_STORE_BARRIER = 1 << 20  # later stores commit behind earlier ones, a cycle ap
 F_STORE_DATA_ONLY = 1 << 17  # what it stores is its source, not its result
 F_HOLDS = 1 << 21  # holds back what comes behind it, in one of the ways of `step.hold_back`
 F_DETAIL = 1 << 22  # has a `Detail`
+F_PAIR = 1 << 23  # loads two registers at once
 
 
 class Branch(IntEnum):

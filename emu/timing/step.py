@@ -27,6 +27,7 @@ from emu.timing.layout import (
     F_DRAIN_STORES,
     F_FUSES,
     F_HOLDS,
+    F_KEEPS_STORE,
     F_LOAD_BARRIER,
     F_LOCK,
     F_MICROCODED,
@@ -231,7 +232,8 @@ def step(
     clock = retire(cpu, finished, slots)
     if stores:
         pairs = flags & F_RMW != 0 or kind in (_CALL, _INDIRECT_CALL)
-        commit_store(cpu, shared, stored, rows[at + R_STORE_SIZE], data, clock, flags, pairs)
+        renames = flags & F_KEEPS_STORE == 0
+        commit_store(cpu, shared, stored, rows[at + R_STORE_SIZE], data, clock, renames, pairs)
     if flags & F_STORE_BARRIER:
         order_stores(cpu, clock)
     if kind:

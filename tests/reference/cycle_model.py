@@ -17,7 +17,7 @@ class Store:
     ready: int
     commit: int
     number: int
-    flags: int
+    renames: bool
     older: int
     slot: int
 
@@ -245,7 +245,7 @@ class PlainCpu:
         return cycle
 
     # --- memory
-    def load(self, address: int, size: int, issue: int, earliest: int, extra: int, renames: bool) -> int:
+    def load(self, address: int, size: int, issue: int, earliest: int, extra: int, flags: int) -> int:
         p = self.p
         found: Store | None = None
         for granule in range(address // 8, (address + size - 1) // 8 + 1):
@@ -258,17 +258,21 @@ class PlainCpu:
             ) and (found is None or store.number > found.number):
                 found = store
         if found:
-            if found.flags & w.F_RELEASE and not found.flags & w.F_LOCK and not p["forward_release"]:
-                return max(issue, found.commit) + p["load_latency"] + extra
             if address < found.address or address + size > found.address + found.size:
+                if flags & w.F_PAIR and not p["forward_pair"]:
+                    return max(issue, found.commit) + p["load_latency"] + extra
                 return max(issue, found.ready, found.older) + p["forward_fail"]
             if len(self.retired_at) - found.slot <= p["forward_near"]:
                 self.share += 1 << 12
             same = found.size == size or (p["forward_contained_renamed"] and size >= 4)
-            known = (
-                found.number > len(self.commits_at) - p["rename_depth"] and not found.flags & w.F_KEEPS_STORE
-            )
-            if renames and same and known and found.address == address and p["forward_renamed"] >= 0:
+            known = found.number > len(self.commits_at) - p["rename_depth"] and found.renames
+            if (
+                flags & w.F_RENAMES
+                and same
+                and known
+                and found.address == address
+                and p["forward_renamed"] >= 0
+            ):
                 return max(earliest, found.ready) + p["forward_renamed"]
             return max(issue, found.ready) + p["forward"] + extra
         beyond = self.reach(address)
@@ -276,7 +280,7 @@ class PlainCpu:
             beyond = max(beyond + p["cross_line"], self.reach(address // 64 * 64 + 64))
         return issue + p["load_latency"] + extra + beyond
 
-    def store(self, address: int, size: int, ready: int, retire: int, flags: int, pairs: bool) -> None:
+    def store(self, address: int, size: int, ready: int, retire: int, renames: bool, pairs: bool) -> None:
         p = self.p
         beyond, line = self.reach(address), address // 64
         commit = max(self.commit, retire + p["commit_delay"])
@@ -304,7 +308,7 @@ class PlainCpu:
             if size < 8 and (before.address if before else 0) // 8 == granule:
                 older = max(before.ready, before.older) if before else 0
             self.stores[granule % w.STORES] = Store(
-                address, size, ready, commit, len(self.commits_at), flags, older, len(self.retired_at)
+                address, size, ready, commit, len(self.commits_at), renames, older, len(self.retired_at)
             )
 
     def repeat(self, load: int, store: int, size: int, more: bool) -> int:
@@ -374,7 +378,7 @@ class PlainCpu:
             for _ in range(loads - 1):
                 issue = max(issue, self.take(ports, start, 1))
             extra = row[w.R_LOAD_EXTRA] + (p["vector_load_extra"] if flags & w.F_VECTOR else 0)
-            done = self.load(load, row[w.R_LOAD_SIZE], issue, earliest, extra, bool(flags & w.F_RENAMES))
+            done = self.load(load, row[w.R_LOAD_SIZE], issue, earliest, extra, flags)
             self.loads_at.append(done)
             self.loads_done = max(self.loads_done, done)
             if flags & w.F_ACQUIRE:
@@ -442,7 +446,7 @@ class PlainCpu:
         clock = self.retires(finished, slots)
         if stores:
             pairs = bool(flags & w.F_RMW) or kind in (Branch.CALL, Branch.INDIRECT_CALL)
-            self.store(store, row[w.R_STORE_SIZE], data, clock, flags, pairs)
+            self.store(store, row[w.R_STORE_SIZE], data, clock, not flags & w.F_KEEPS_STORE, pairs)
         if flags & w.F_STORE_BARRIER:
             self.commit = max(self.commit, clock) + 1
             self.commit_line, self.commit_count, self.commit_run = NO, 1, 0
