@@ -107,6 +107,7 @@ def _checks() -> Iterator[Check]:
             yield _guarded(f"{name} {port}", partial(check, port, text, bytes.fromhex(code)), remedy)
     for port in SAMPLES:
         yield _guarded(f"images {port}", partial(_images, port), _REINSTALL)
+    yield _guarded("CPU models", _cpu_models, _REINSTALL)
     yield replace(
         _guarded("compiled code", _compiled, "set XDG_CACHE_HOME to a writable folder"), needed=False
     )
@@ -229,6 +230,13 @@ def _images(port: str) -> str:
         sizes.append(f"{name} ({size:_} bytes of text, {len(image.sites)} sites)")
     _expect(bool(sizes), True)
     return f"builds {', '.join(sizes)}"
+
+
+def _cpu_models() -> str:
+    from emu.timing.model import cpu_model_names, load_cpu_model
+
+    models = [load_cpu_model(name) for name in cpu_model_names()]
+    return f"{len(models)} read: {', '.join(model.name for model in models)}"
 
 
 def _compiled() -> str | Check:

@@ -32,7 +32,8 @@ def _option(name: str, text: str, default: object, kind: type = str) -> Callable
 @_option("--calls", "Traced calls to complete.", 20_000, int)
 @_option(
     "--timing",
-    "CPU model, see 'klpemu list cpu-models': every CPU gets a cycle-level clock. off: one cycle each.",
+    "CPU model, see 'klpemu list cpu-models', or a .toml file: every CPU gets a cycle-level clock. "
+    "off: one cycle each.",
     "off",
 )
 @_option(

@@ -37,7 +37,8 @@ from emu.lab.patching import TRANSITION_WORK, Patching
 from emu.lab.recording import Recording
 from emu.lab.report import GuestStoppedError, Reporter, StopReport
 from emu.lab.runner import Runner
-from emu.lab.scenario import FETCHES, OFF, ORDERINGS, SCHEDULES, Scenario
+from emu.lab.scenario import Scenario
+from emu.lab.scenario_values import FETCHES, OFF, ORDERINGS, SCHEDULES
 from emu.lab.stuck import Stuck, WhyStuck
 from emu.lab.symbols import SymbolBook
 from emu.lab.tracing import Tracing
@@ -63,7 +64,8 @@ class Machine:
         seed: of everything that is drawn; same arguments and seed, same trace.
         mode: ``"fast"`` or ``"exact"`` (a switch at any instruction); None: ``"exact"`` with a cycle model,
             else ``"fast"``.
-        timing: CPU model that tells how long instructions take, one of the port's; ``"off"``: one cycle each.
+        timing: CPU model that tells how long instructions take, one of the port's or a .toml file;
+            ``"off"``: one cycle each.
         schedule: ``"quantum"``, ``"least-clock"``, ``"random"`` or ``"round-robin"``; exact mode takes all.
             None: ``"quantum"`` in fast mode, ``"least-clock"`` with a cycle model, else ``"random"``.
         fetch: when a text poke reaches other CPUs before they synchronise: ``"random"``, ``"stale"``,

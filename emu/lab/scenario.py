@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,23 +15,17 @@ from emu.arch import PORTS
 from emu.build.code_source import ARCH, CodeSource, ObjectFile, SourceFile, UnreadableFileError
 from emu.build.contents import ModuleSource, PatchSource
 from emu.build.manifest import image_names, parse_modules, parse_patches
-from emu.build.memory_map import MAX_CPUS
 from emu.errors import UnknownNameError, suggestion
 from emu.kernel.installer import PATCHING_CPU
-from emu.lab.defects import DEFECTS
 from emu.lab.scenario_error import ScenarioError
+from emu.lab.scenario_values import CHECKS, OFF, check_value
 from emu.lab.shipped import shipped_names, shipped_text
 from emu.lab.step import Step, parse_step
-from emu.lab.task_source import TaskSource, cpu_numbers, parse_tasks, spare_slots
-from emu.livepatch import FLAVOURS, LINUX_6_1
-from emu.machine.state import Fetch, Ordering, Schedule
-from emu.timing import cpu_model_names, load_cpu_model
+from emu.lab.task_source import TaskSource, parse_tasks, spare_slots
+from emu.livepatch import LINUX_6_1
+from emu.timing import MODEL_FILE, cpu_model_names, load_cpu_model
 
 __all__ = [
-    "FETCHES",
-    "OFF",
-    "ORDERINGS",
-    "SCHEDULES",
     "Scenario",
     "ScenarioError",
     "Step",
@@ -39,21 +33,6 @@ __all__ = [
     "parse_scenario",
     "scenario_names",
 ]
-
-SCHEDULES = {
-    "quantum": Schedule.QUANTUM,
-    "random": Schedule.RANDOM,
-    "round-robin": Schedule.ROUND_ROBIN,
-    "least-clock": Schedule.LEAST_CLOCK,
-}
-"""Schedules by the name that scenarios and options use; ``SCRIPT`` is for the Python API alone."""
-
-FETCHES = {policy.name.lower(): policy for policy in Fetch}
-
-ORDERINGS = {ordering.name.lower(): ordering for ordering in Ordering}
-
-OFF = "off"
-"""``timing`` of a scenario without a cycle model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +52,8 @@ class Scenario:
         calls: traced calls to complete.
         seed: of everything that is drawn.
         mode: "fast" or "exact".
-        timing: name of a CPU model, which needs mode "exact"; "off" = every instruction takes one cycle.
+        timing: name of a CPU model or a .toml file with one, which needs mode "exact"; "off" = every
+            instruction takes one cycle.
         schedule: a key of `SCHEDULES`; fast mode needs "quantum".
         fetch: a key of `FETCHES`.
         ordering: a key of `ORDERINGS`; "" = the port's own in mode "exact", "sc" in mode "fast".
@@ -149,7 +129,7 @@ class Scenario:
         """
         given = {key: value for key, value in options.items() if value is not None}
         for key, value in given.items():
-            _check(key, value, "option")
+            check_value(key, value, "option")
         given |= _implied(given, self)
         on = {port: {key: row[key] for key in row if key not in given} for port, row in self.on.items()}
         return _consistent(replace(self, **given, on=on), "option")  # type: ignore[arg-type]  # checked above
@@ -165,78 +145,6 @@ def _implied(given: Mapping[str, object], before: Scenario) -> dict[str, object]
     if turned_exact and "schedule" not in given and before.schedule == "quantum":
         implied["schedule"] = "least-clock" if timed else "random"
     return implied
-
-
-def _between(low: int, high: int) -> Callable[[object], str]:
-    def check(value: object) -> str:
-        good = type(value) is int and low <= value <= high
-        return "" if good else f"must be a whole number from {low} to {high}, not {value!r}"
-
-    return check
-
-
-def _one_of(names: list[str]) -> Callable[[object], str]:
-    def check(value: object) -> str:
-        return "" if value in names else f"must be one of {', '.join(names)}, not {value!r}"
-
-    return check
-
-
-def _none_or_one_of(names: list[str]) -> Callable[[object], str]:
-    check = _one_of(names)
-    return lambda value: "" if value == "" else check(value)
-
-
-def _some_of(names: list[str]) -> Callable[[object], str]:
-    def check(value: object) -> str:
-        good = isinstance(value, (list, tuple)) and all(name in names for name in value)
-        return "" if good else f"must be an array of {', '.join(names)}, not {value!r}"
-
-    return check
-
-
-def _cpus(value: object) -> str:
-    return f"must be an array of numbers of CPUs, not {value!r}" if cpu_numbers(value) is None else ""
-
-
-def _kind(kind: type, article: str) -> Callable[[object], str]:
-    return lambda value: "" if isinstance(value, kind) else f"must be {article}, not {value!r}"
-
-
-_CHECKS: dict[str, Callable[[object], str]] = {
-    "name": _kind(str, "a string"),
-    "description": _kind(str, "a string"),
-    "commit": _kind(str, "a string"),
-    "defect": _none_or_one_of(sorted(DEFECTS)),
-    "ports": _some_of(sorted(PORTS)),
-    "ports_why": _kind(str, "a string"),
-    "image": _kind(str, "a string"),
-    "arch": _one_of(sorted(PORTS)),
-    "flavour": _one_of(sorted(FLAVOURS)),
-    "cpus": _between(1, MAX_CPUS),
-    "workers": _between(0, 32),
-    "users": _between(0, 32),
-    "calls": _between(1, 10**12),
-    "seed": _between(0, 2**63 - 1),
-    "mode": _one_of(["fast", "exact"]),
-    "timing": _one_of([OFF, *cpu_model_names()]),
-    "schedule": _one_of(sorted(SCHEDULES)),
-    "fetch": _one_of(sorted(FETCHES)),
-    "ordering": _one_of(list(ORDERINGS)),
-    "quantum": _between(1, 10**6),
-    "tick": _between(0, 10**9),
-    "tickless": _cpus,
-    "patience": _between(1, 10**6),
-    "children": _between(0, 32),
-    "call_ops": _kind(bool, "true or false"),
-    "far_modules": _kind(bool, "true or false"),
-}
-
-
-def _check(key: str, value: object, origin: str) -> None:
-    problem = _CHECKS[key](value)
-    if problem:
-        raise ScenarioError(origin, key, problem)
 
 
 def _consistent(scenario: Scenario, origin: str) -> Scenario:
@@ -283,8 +191,8 @@ def _check_together(scenario: Scenario, origin: str) -> None:
 def _check_timing(scenario: Scenario, origin: str) -> None:
     if scenario.timing == OFF:
         return
-    own = [name for name in cpu_model_names() if load_cpu_model(name).arch == scenario.arch]
-    if scenario.timing not in own:
+    if load_cpu_model(scenario.timing).arch != scenario.arch:
+        own = [name for name in cpu_model_names() if load_cpu_model(name).arch == scenario.arch]
         problem = f"{scenario.timing!r} is no {scenario.arch} CPU; it can be {', '.join([OFF, *own])}"
         raise ScenarioError(origin, "timing", problem)
     if scenario.mode == "fast":
@@ -300,7 +208,7 @@ def parse_scenario(text: str, *, origin: str, folder: Path = Path()) -> Scenario
     Args:
         text: the scenario.
         origin: how messages name it.
-        folder: what the paths of its modules and patches are relative to.
+        folder: what the paths of its modules, patches and CPU models are relative to.
 
     Raises:
         ScenarioError: it is no TOML, or a key is unknown, missing, or has an impossible value.
@@ -318,10 +226,10 @@ def parse_scenario(text: str, *, origin: str, folder: Path = Path()) -> Scenario
     if "name" not in table:
         raise ScenarioError(origin, "name", "is missing; give the scenario a name")
     for key, value in table.items():
-        if key not in _CHECKS:
-            hint = suggestion(key, [*_CHECKS, "steps", "modules", "patches", "tasks", *PORTS])
+        if key not in CHECKS:
+            hint = suggestion(key, [*CHECKS, "steps", "modules", "patches", "tasks", *PORTS])
             raise ScenarioError(origin, key, f"unknown key; {hint}")
-        _check(key, value, origin)
+        check_value(key, value, origin)
     table |= {key: tuple(value) for key, value in table.items() if isinstance(value, list)}
     if "image" in table and table["image"] not in image_names():
         raise ScenarioError(origin, "image", str(UnknownNameError("image", table["image"], image_names())))
@@ -335,8 +243,11 @@ def parse_scenario(text: str, *, origin: str, folder: Path = Path()) -> Scenario
     for kind, sources in (("modules", modules), ("patches", patches)):
         for name, source in sources.items():
             _check_file(source.code, f"{kind}.{name}", origin)
-    if table.get("timing", OFF) != OFF:
-        table |= _implied(table, Scenario(name=""))
+    for keys in (table, *on.values()):
+        if str(keys.get("timing")).endswith(MODEL_FILE):
+            keys["timing"] = str(folder / str(keys["timing"]))
+        if keys.get("timing", OFF) != OFF:
+            keys |= _implied(keys, Scenario(name="", mode=table.get("mode", "fast")))
     scenario = Scenario(
         **table, steps=steps, tasks=tasks, modules=modules, patches=patches, on=on, origin=origin
     )  # fmt: skip
@@ -347,10 +258,10 @@ def _on_port(row: object, origin: str, port: str) -> dict[str, object]:
     if not isinstance(row, dict):
         raise ScenarioError(origin, port, f"must be a table ([{port}])")
     for key, value in row.items():
-        if key not in _CHECKS or key in ("name", "arch", "image", "ports"):
-            known = sorted(_CHECKS.keys() - {"name", "arch", "image", "ports"})
+        if key not in CHECKS or key in ("name", "arch", "image", "ports"):
+            known = sorted(CHECKS.keys() - {"name", "arch", "image", "ports"})
             raise ScenarioError(origin, f"{port}.{key}", f"unknown key; {suggestion(key, known)}")
-        problem = _CHECKS[key](value)
+        problem = CHECKS[key](value)
         if problem:
             raise ScenarioError(origin, f"{port}.{key}", problem)
     return {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}

@@ -49,8 +49,9 @@ def can_be_read(
 
 
 @jit
-def left_read(start: int, write: int, row: int, placed: Table, events: Table) -> int:
+def left_read(start: int, write: int, placed: Table, events: Table) -> int:
     """Return the next read that an earlier CPU left open and that this write can satisfy; -1: none."""
+    row = placed[write, ROW]
     for read in range(start, placed[write, BASE]):
         if placed[read, READS_FROM] != LATER:
             continue

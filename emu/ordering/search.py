@@ -16,66 +16,52 @@ from emu.compiled import jit
 from emu.ordering.bits import Rows
 from emu.ordering.columns import (
     ASKED,
-    BASE,
     CHILDREN,
-    CPU_OF,
     DEPTH,
     DONE,
     EVENTS,
     EXECUTIONS,
-    FETCH,
     FIRST_CHILD,
     FIRST_EVENT,
     FULL,
     GUESS_CACHES,
-    INITIAL,
-    KIND,
-    LATER,
     LEAF,
     LEAVES,
     LIMIT,
-    LOCATION,
     PAIR,
     PAUSED,
-    RANK,
-    READ,
-    READS_FROM,
     ROW,
-    SERIAL_FETCH,
     STEPS,
     UNKNOWN,
     USED,
     WAITS,
     WANTED,
-    WRITE,
     Table,
+)
+from emu.ordering.deciding import (
+    BIND,
+    CHOOSE,
+    ORDER,
+    SOURCE,
+    begin_event,
+    is_source,
+    let_read,
+    options,
+    place_event,
+    undo,
 )
 from emu.ordering.guessing import guess
 from emu.ordering.open_reads import can_be_read, comes, left_read, no_read_is_lost
 from emu.ordering.outcomes import count_outcome
-from emu.ordering.placing import (
-    atomic,
-    bind,
-    coherence_edges,
-    coherent_read,
-    coherent_write,
-    own_fetch,
-    place,
-)
-
-# Decisions, one frame each.
-_PLAIN = 0
-_CHOOSE = 1
-_SOURCE = 2
-_RANK = 3
-_BIND = 4
 
 # Columns of a frame.
 _WHAT = 0
 _NEXT = 1
 """The option to try next."""
 _EVENT = 2
+"""The event to place; of `BIND` the write."""
 _READ = 3
+"""Of `BIND`: the read that was left open."""
 _CPU = 4
 _NODE = 5
 _INDEX = 6
@@ -149,7 +135,7 @@ def search(
     depth = control[DEPTH]
     if depth == 0 and control[STEPS] == 0:
         frames[0, :] = 0
-        frames[0, _WHAT] = _CHOOSE
+        frames[0, _WHAT] = CHOOSE
         frames[0, _NODE] = roots[0]
         depth = 1
     budget = control[STEPS] + steps
@@ -161,143 +147,57 @@ def search(
         frame = frames[depth - 1]
         what, option = frame[_WHAT], frame[_NEXT]
         cpu, node, index, count = frame[_CPU], frame[_NODE], frame[_INDEX], frame[_COUNT]
-        event = frame[_EVENT]
-        base = placed[event, BASE] if what != _CHOOSE else 0
-        row = placed[event, ROW] if what != _CHOOSE else 0
-        location = events[row, LOCATION] if what != _CHOOSE else 0
-        now = before[depth]
-
-        if option > 0 and what == _RANK:  # take the write out of the coherence order again
-            for at in range(option - 1, lengths[location] - 1):
-                order[location, at] = order[location, at + 1]
-                placed[order[location, at], RANK] = at + 1
-            lengths[location] -= 1
-        elif option > 0 and what == _BIND:
-            placed[frame[_READ], READS_FROM] = LATER
-
+        event, read = frame[_EVENT], frame[_READ]
+        if option > 0:
+            undo(what, option, event, read, order, lengths, placed, events)
+        if option >= options(what, node, event, nodes, lengths, placed, events):
+            depth -= 1
+            continue
         frame[_NEXT] = option + 1
-        ok = True
-        after = count
-        if what == _CHOOSE:
-            if option >= nodes[node, CHILDREN]:
-                depth -= 1
-                continue
-            node = children[nodes[node, FIRST_CHILD] + option]
-            index = 0
+        if what == CHOOSE:
+            node, index = children[nodes[node, FIRST_CHILD] + option], 0
             if not can_be_read(cpu, node, count, nodes, events, below, last_writer, placed):
                 continue
-            _copy(before[depth - 1], now, count, words)
-        elif what == _PLAIN:
-            if option > 0:
-                depth -= 1
+        elif what == SOURCE:
+            if not is_source(option, event, cpu, initial, last_writer, order, lengths, placed, events):
                 continue
+        elif what == BIND and option == 0:
+            pair = events[placed[event, ROW], PAIR]
+            if last_writer[pair] <= cpu and not comes(node, index, pair, nodes, events, below):
+                continue
+        now, after = before[depth], count
+        _copy(before[depth - 1], now, count, words)
+        if what == BIND:
+            if option == 1 and not let_read(rules, read, event, count, order, lengths, placed, events, now):
+                continue
+        elif what != CHOOSE:
             after = count + 1
-            _copy(before[depth - 1], now, count, words)
-            place(event, row, cpu, event - base, base, placed, events, local, now)
-        elif what == _SOURCE:
-            if option > lengths[location] + 1:
-                depth -= 1
+            if not place_event(
+                rules, what, option, event, cpu, local, order, lengths, placed, events, now
+            ):  # fmt: skip
                 continue
-            after = count + 1
-            pair = events[row, PAIR]
-            if option <= lengths[location]:
-                source = INITIAL if option == 0 else order[location, option - 1]
-                found = initial[0, location] if option == 0 else events[placed[source, ROW], PAIR]
-                if found != pair:
-                    continue
-                _copy(before[depth - 1], now, count, words)
-                place(event, row, cpu, event - base, base, placed, events, local, now)
-                if events[row, KIND] == READ:
-                    ok = coherent_read(event, option, event, placed, events)
-                elif rules & SERIAL_FETCH:
-                    ok = own_fetch(event, option, placed, events)
-                ok = ok and bind(rules, event, source, order, lengths[location], after, placed, events, now)
-            else:
-                if last_writer[pair] <= cpu:
-                    continue
-                _copy(before[depth - 1], now, count, words)
-                place(event, row, cpu, event - base, base, placed, events, local, now)
-        elif what == _RANK:
-            length = lengths[location]
-            if option > length:
-                depth -= 1
-                continue
-            after = count + 1
-            for at in range(length, option, -1):
-                order[location, at] = order[location, at - 1]
-                placed[order[location, at], RANK] = at + 1
-            order[location, option] = event
-            lengths[location] = length + 1
-            _copy(before[depth - 1], now, count, words)
-            place(event, row, cpu, event - base, base, placed, events, local, now)
-            placed[event, RANK] = option + 1
-            ok = (
-                coherent_write(event, option + 1, placed, events)
-                and coherence_edges(rules, event, order, length + 1, after, placed, events, now)
-                and atomic(rules, location, order, length + 1, placed, events)
-            )
-        else:
-            if option > 1:
-                depth -= 1
-                continue
-            read = frame[_READ]
-            pair = events[row, PAIR]
-            if (
-                option == 0
-                and last_writer[pair] <= cpu
-                and not comes(node, index, pair, nodes, events, below)
-            ):
-                continue
-            _copy(before[depth - 1], now, count, words)
-            if option == 1:
-                last = read + 1
-                while last < count and placed[last, CPU_OF] == placed[read, CPU_OF]:
-                    last += 1
-                if events[placed[read, ROW], KIND] == READ:
-                    ok = coherent_read(read, placed[event, RANK], last, placed, events)
-                elif rules & SERIAL_FETCH:
-                    ok = own_fetch(read, placed[event, RANK], placed, events)
-                ok = (
-                    ok
-                    and bind(rules, read, event, order, lengths[location], count, placed, events, now)
-                    and atomic(rules, location, order, lengths[location], placed, events)
-                )
-        if not ok:
-            continue
 
         # What is to be decided next?
-        if what in (_RANK, _BIND):
-            read = left_read(frame[_READ] + 1 if what == _BIND else 0, event, row, placed, events)
+        if what in (ORDER, BIND):
+            read = left_read(read + 1 if what == BIND else 0, event, placed, events)
             if read >= 0:
-                _push(frames, depth, _BIND, event, read, cpu, node, index, after)
+                _push(frames, depth, BIND, event, read, cpu, node, index, after)
                 depth += 1
                 continue
         if index < nodes[node, EVENTS]:
-            row = nodes[node, FIRST_EVENT] + index
-            base = after
-            while base > 0 and placed[base - 1, CPU_OF] == cpu:
-                base -= 1
-            placed[after, ROW] = row
-            placed[after, BASE] = base
-            placed[after, CPU_OF] = cpu
-            kind = events[row, KIND]
-            decision = _PLAIN
-            if kind & (READ | FETCH):
-                decision = _SOURCE
-            elif kind == WRITE:
-                decision = _RANK
+            decision = begin_event(nodes[node, FIRST_EVENT] + index, after, cpu, placed, events)
             _push(frames, depth, decision, after, 0, cpu, node, index + 1, after)
             depth += 1
         elif nodes[node, CHILDREN] > 0 or nodes[node, WAITS] >= 0:
             if nodes[node, WAITS] >= 0 and wanted.shape[0] > 1:
                 _ask(node, cpu, control, nodes, placed, events, order, lengths, initial, last_writer,
                      pair_location, wanted)  # fmt: skip
-            _push(frames, depth, _CHOOSE, 0, 0, cpu, node, 0, after)
+            _push(frames, depth, CHOOSE, 0, 0, cpu, node, 0, after)
             depth += 1
         elif nodes[node, LEAF] >= 0 and no_read_is_lost(cpu, after, placed, events, last_writer):
             control[LEAVES + cpu] = node
             if cpu + 1 < cpus:
-                _push(frames, depth, _CHOOSE, 0, 0, cpu + 1, roots[cpu + 1], 0, after)
+                _push(frames, depth, CHOOSE, 0, 0, cpu + 1, roots[cpu + 1], 0, after)
                 depth += 1
                 continue
             flags, found = 0, 1

@@ -41,12 +41,13 @@ shared. CPUs should be stepped in the order of their clocks. One that runs alone
 
 from emu.timing.events import drain, enter_exception, poke_text, send_ipi, switch_context, wait_until
 from emu.timing.layout import NONE, ROW_WORDS, T_CLOCK, Branch, Detail, Event, Wait
-from emu.timing.model import CpuModel, cpu_model_names, load_cpu_model
+from emu.timing.model import MODEL_FILE, CpuModel, cpu_model_names, load_cpu_model
 from emu.timing.rows import RowTable, UncoveredInstructionError
 from emu.timing.state import cpu_words, new_cpu, new_shared, push_return, shared_words, zeros
 from emu.timing.step import step
 
 __all__ = [
+    "MODEL_FILE",
     "NONE",
     "ROW_WORDS",
     "T_CLOCK",

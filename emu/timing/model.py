@@ -12,6 +12,8 @@ from emu.arch.registry import port_named
 from emu.errors import EmuError, UnknownNameError
 from emu.timing import layout
 
+MODEL_FILE = ".toml"
+"""What the name of a file with a CPU model ends in."""
 _FOLDER = Path(__file__).parent / "models"
 _PARAMETERS = {
     name[2:].lower(): value
@@ -122,7 +124,7 @@ def load_cpu_model(name: str) -> CpuModel:
         UnknownNameError: there is none.
         CpuModelError: its file lacks a number, a source, or has one too many.
     """
-    if name.endswith(".toml"):
+    if name.endswith(MODEL_FILE):
         return read_cpu_model(Path(name))
     if name not in cpu_model_names():
         raise UnknownNameError("CPU model", name, cpu_model_names())

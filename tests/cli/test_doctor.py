@@ -15,6 +15,7 @@ import pytest
 from emu.arch import PORTS
 from emu.cli import doctor_verb
 from emu.cli.main import main
+from emu.timing.model import cpu_model_names
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,6 +40,7 @@ def test_this_installation_is_healthy(capsys: pytest.CaptureFixture[str]) -> Non
     assert [check["name"] for check in checks.values() if check["needed"] and check["status"] != "ok"] == []
     for port in PORTS:
         assert {f"{what} {port}" for what in ("assembler", "decoder", "engine", "images")} <= checks.keys()
+    assert all(name in checks["CPU models"]["detail"] for name in cpu_model_names())
 
 
 def test_text_has_one_line_for_each_check(capsys: pytest.CaptureFixture[str]) -> None:

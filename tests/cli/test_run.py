@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +14,7 @@ from emu.cli.run_verb import command
 from emu.lab.scenario import Scenario
 
 SCENARIO = Scenario(name="x")
+ZEN4 = Path(__file__).parents[2] / "emu/timing/models/zen4.toml"
 WITHOUT = {"out", "as_json", "scenario", "is_fixed"}
 
 
@@ -49,3 +53,51 @@ def test_one_is_not_several_and_every_call_is_accounted_for(capsys: pytest.Captu
         assert int(calls) == int(all_of or of_all) == int(all_of or audited) + left
         assert others != "1"
     assert len(open_calls) > 1
+
+
+def _faster(folder: Path) -> Path:
+    """Write a CPU model that differs from zen4 by loads that take no time."""
+    text = ZEN4.read_text("utf-8")
+    changed, count = re.subn(r"(?m)^(load_latency = \{ value = )\d+", r"\g<1>0", text)
+    assert count == 1
+    path = folder / "faster.toml"
+    path.write_text(changed, "utf-8")
+    return path
+
+
+def _run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", *arguments, "--calls", "300", "--json"])
+    out, err = capsys.readouterr()
+    assert stopped.value.code == 0, err
+    document: dict[str, Any] = json.loads(out)
+    return document
+
+
+def test_timing_takes_a_file_with_a_cpu_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = _faster(tmp_path)
+    mine, shipped = (_run(["--timing", timing], capsys) for timing in (str(model), "zen4"))
+    assert mine["cycles"] < shipped["cycles"]
+
+
+def test_a_scenario_names_a_file_with_a_cpu_model_beside_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, scenario = _faster(tmp_path), tmp_path / "mine.toml"
+    for text in ("timing = 'faster.toml'", "[x86_64]\ntiming = 'faster.toml'"):
+        scenario.write_text(f"name = 'mine'\n{text}\n", "utf-8")
+        assert _run([str(scenario)], capsys)["timing"] == str(model)
+    scenario.write_text("name = 'mine'\ntiming = 'slower.toml'\n", "utf-8")
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", str(scenario)])
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert f"{tmp_path}/slower.toml: can't be read: No such file or directory" in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_model_of_another_port_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", "--arch", "arm64", "--timing", str(_faster(tmp_path))])
+    assert stopped.value.code == 2
+    assert "faster.toml' is no arm64 CPU; it can be off, " in capsys.readouterr().err
