@@ -25,8 +25,8 @@ from enum import IntEnum
     P_SPLIT_STORE, P_FORWARD_CONTAINED_RENAMED, P_FORWARD_SHARE, P_INDEXED_LOAD_EXTRA,
     P_EXTENDED_LOAD_EXTRA, P_DIV_BITS_UNKNOWN, P_SWITCH_CLEARS_RETURNS,
     P_STORE_LATENCY, P_RENAME_DEPTH,
-    P_COMMIT_DELAY, P_FORWARD_NEAR, P_BRANCH_SLOTS, P_HISTORY,
-) = range(89)  # fmt: skip
+    P_COMMIT_DELAY, P_FORWARD_NEAR, P_BRANCH_SLOTS, P_HISTORY, P_LOAD_TO_ADDRESS, P_FORWARD_PAIR,
+) = range(91)  # fmt: skip
 PARAMETERS = 96
 
 # --- one CPU ----------------------------------------------------------------------------------------
@@ -56,7 +56,8 @@ NEVER_READ = REGISTERS - 1  # stands in a row for "no destination"
 X86_STACK_POINTER = 4  # the only register that a stack engine keeps
 PORT_TAILS_AT = 176  # by port: the latest cycle in which it is taken
 REGISTER_AT = 192
-ROB_AT, ROB_WORDS = 288, 1024
+LOADED_AT = REGISTER_AT + REGISTERS  # by register: when the load was complete that wrote it last
+ROB_AT, ROB_WORDS = LOADED_AT + REGISTERS, 1024
 LOADS_AT, LOADS_WORDS = ROB_AT + ROB_WORDS, 256
 DRAINS_AT, DRAINS_WORDS = LOADS_AT + LOADS_WORDS, 128  # store queue: commit times
 RETURNS_AT, RETURNS_WORDS = DRAINS_AT + DRAINS_WORDS, 64
@@ -121,6 +122,7 @@ F_STORE_BARRIER = 1 << 20  # later stores commit behind earlier ones, a cycle ap
 F_STORE_DATA_ONLY = 1 << 17  # what it stores is its source, not its result
 F_HOLDS = 1 << 21  # holds back what comes behind it, in one of the ways of `step.hold_back`
 F_DETAIL = 1 << 22  # has a `Detail`
+F_PAIR = 1 << 23  # loads two registers at once
 
 
 class Branch(IntEnum):

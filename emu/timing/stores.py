@@ -10,6 +10,8 @@ from emu.timing.caches import LINE_BITS, reach
 from emu.timing.layout import (
     DRAINS_AT,
     DRAINS_WORDS,
+    F_PAIR,
+    F_RENAMES,
     NONE,
     P_COMMIT_DELAY,
     P_COMMIT_FORWARDED,
@@ -19,6 +21,7 @@ from emu.timing.layout import (
     P_FORWARD_CONTAINED_RENAMED,
     P_FORWARD_FAIL,
     P_FORWARD_NEAR,
+    P_FORWARD_PAIR,
     P_FORWARD_RENAMED,
     P_FORWARD_SHARE,
     P_LOAD_LATENCY,
@@ -78,19 +81,22 @@ def is_split(cpu: Words, store: int, address: int, size: int) -> bool:
 
 @merged_jit
 def load_done(
-    cpu: Words, shared: Words, address: int, size: int, issue: int, earliest: int, extra: int, renames: bool
+    cpu: Words, shared: Words, address: int, size: int, issue: int, earliest: int, extra: int, flags: int
 ) -> tuple[int, int]:
     """Return when a load's value is there, and what it waited for (`Wait`).
 
     From one of the last few stores, at the same address, a plain load takes the store's register
     (``earliest``: one cycle behind dispatch); from others that are still on their way the value is forwarded.
-    A load of bytes of which the store has only some waits until it is in the cache.
+    A load of bytes of which the store has only some waits for a while; a pair of registers, if the model says
+    so, until the store is in the cache. ``flags`` are of the load's row.
     """
     store = youngest_store(cpu, address, size, issue)
     if store >= 0:
         ready = cpu[store + S_READY]
         if is_split(cpu, store, address, size):
             cpu[T_FORWARD_FAILS] += 1
+            if flags & F_PAIR and cpu[P_FORWARD_PAIR] == 0:
+                return max(issue, cpu[store + S_COMMIT]) + cpu[P_LOAD_LATENCY] + extra, _FORWARD_FAIL
             return max(issue, ready, cpu[store + S_OLDER]) + cpu[P_FORWARD_FAIL], _FORWARD_FAIL
         if cpu[T_ROB_COUNT] - cpu[store + S_SLOT] <= cpu[P_FORWARD_NEAR]:
             cpu[T_FORWARD_SHARE] += _SHARE >> _SHARE_SHIFT
@@ -99,6 +105,7 @@ def load_done(
         known = (
             cpu[store + S_COUNT] > cpu[T_STORE_COUNT] - cpu[P_RENAME_DEPTH] and cpu[store + S_RENAMES] != 0
         )
+        renames = flags & F_RENAMES != 0
         if renames and same and known and cpu[store + S_ADDRESS] == address and cpu[P_FORWARD_RENAMED] >= 0:
             return max(earliest, ready) + cpu[P_FORWARD_RENAMED], _FORWARD
         return max(issue, ready) + cpu[P_FORWARD] + extra, _FORWARD

@@ -45,6 +45,7 @@ class PlainCpu:
 
     p: dict[str, int]
     registers: dict[int, int] = field(default_factory=dict)
+    loaded: dict[int, int] = field(default_factory=dict)  # when the load was complete that wrote a register
     busy: dict[int, int] = field(default_factory=dict)
     tails: dict[int, int] = field(default_factory=dict)
     stores: dict[int, Store] = field(default_factory=dict)  # by 8-byte granule, where the model keeps it
@@ -244,7 +245,7 @@ class PlainCpu:
         return cycle
 
     # --- memory
-    def load(self, address: int, size: int, issue: int, earliest: int, extra: int, renames: bool) -> int:
+    def load(self, address: int, size: int, issue: int, earliest: int, extra: int, flags: int) -> int:
         p = self.p
         found: Store | None = None
         for granule in range(address // 8, (address + size - 1) // 8 + 1):
@@ -258,12 +259,20 @@ class PlainCpu:
                 found = store
         if found:
             if address < found.address or address + size > found.address + found.size:
+                if flags & w.F_PAIR and not p["forward_pair"]:
+                    return max(issue, found.commit) + p["load_latency"] + extra
                 return max(issue, found.ready, found.older) + p["forward_fail"]
             if len(self.retired_at) - found.slot <= p["forward_near"]:
                 self.share += 1 << 12
             same = found.size == size or (p["forward_contained_renamed"] and size >= 4)
             known = found.number > len(self.commits_at) - p["rename_depth"] and found.renames
-            if renames and same and known and found.address == address and p["forward_renamed"] >= 0:
+            if (
+                flags & w.F_RENAMES
+                and same
+                and known
+                and found.address == address
+                and p["forward_renamed"] >= 0
+            ):
                 return max(earliest, found.ready) + p["forward_renamed"]
             return max(issue, found.ready) + p["forward"] + extra
         beyond = self.reach(address)
@@ -354,6 +363,10 @@ class PlainCpu:
             lock_start = max(lock_start, self.loads_done if p["lock_waits_for_older"] else 0)
             ready = max(ready, lock_start)
         if loads:
+            base = row[w.R_LOAD_ADDRESS0]
+            if self.registers.get(base, 0) == self.loaded.get(base, 0):
+                sooner = self.registers.get(base, 0) - p["load_to_address"]
+                address_ready = max(sooner, latest(w.R_LOAD_ADDRESS1, 1))
             start, ports = max(earliest, address_ready, self.barrier, lock_start), p["load_ports"]
             if flags & w.F_RMW and p["rmw_one_agu"]:
                 ports &= p["store_ports"]
@@ -365,7 +378,7 @@ class PlainCpu:
             for _ in range(loads - 1):
                 issue = max(issue, self.take(ports, start, 1))
             extra = row[w.R_LOAD_EXTRA] + (p["vector_load_extra"] if flags & w.F_VECTOR else 0)
-            done = self.load(load, row[w.R_LOAD_SIZE], issue, earliest, extra, bool(flags & w.F_RENAMES))
+            done = self.load(load, row[w.R_LOAD_SIZE], issue, earliest, extra, flags)
             self.loads_at.append(done)
             self.loads_done = max(self.loads_done, done)
             if flags & w.F_ACQUIRE:
@@ -401,6 +414,8 @@ class PlainCpu:
             if name == NO:
                 break
             self.registers[name] = complete + extra
+        if flags & w.F_RENAMES and not row[w.R_UOPS]:
+            self.loaded[row[w.R_DEST0]] = complete
         if row[w.R_WRITEBACK] != NO:
             self.registers[row[w.R_WRITEBACK]] = max(earliest, latest(w.R_LOAD_ADDRESS0, 2)) + 1
         finished, data = complete, complete
