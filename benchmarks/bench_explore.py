@@ -20,6 +20,7 @@ def measure(quick: bool) -> Result:
     """Explore every scenario on each port under sequential consistency and the port's own model."""
     from emu.lab.explorer.catalogue import GROUPS, Shelf, model_for, named
     from emu.lab.explorer.run import explore_scenario
+    from emu.ordering.budget import Budget
     from emu.ordering.memory_use import MemoryLimit
 
     rows, data = [], []
@@ -32,8 +33,7 @@ def measure(quick: bool) -> Result:
                         shelf.laboratory(named(name), arch),
                         model_for(arch, model),
                         cpus=cpus,
-                        memory=MemoryLimit(4096),
-                        max_seconds=_LIMIT,
+                        budget=Budget(seconds=_LIMIT, memory=MemoryLimit(4096)),
                     )
                     told = report.to_json()
                     data.append({key: told[key] for key in told if key not in ("outcomes", "violations")})

@@ -34,7 +34,7 @@ ftrace_ops_list_func:
 	mov	x21, x3				// fregs
 	mrs	x22, tpidr_el1			// stays ours: tasks do not change CPUs
 	ldr	x23, [x22, #PCPU_CURRENT_TASK]
-	ldr	x9, [x22, #PCPU_PREEMPT_COUNT]
+	ldr	w9, [x22, #PCPU_PREEMPT_COUNT]
 	mov	x10, #TRACE_NORMAL_BIT		// less one for each level of interrupt_context_level
 	tst	x9, #NMI_MASK
 	cset	x11, ne
@@ -59,9 +59,9 @@ ftrace_ops_list_func:
 .Ltake_bit:
 	orr	x12, x12, x24
 	str	x12, [x23, #TASK_TRACE_RECURSION]
-	ldr	x9, [x22, #PCPU_PREEMPT_COUNT]
+	ldr	w9, [x22, #PCPU_PREEMPT_COUNT]
 	add	x9, x9, #PREEMPT_OFFSET
-	str	x9, [x22, #PCPU_PREEMPT_COUNT]
+	str	w9, [x22, #PCPU_PREEMPT_COUNT]
 	movz	x9, #ftrace_ops_list_LO16
 	movk	x9, #ftrace_ops_list_HI16, lsl #0x10
 	ldr	x25, [x9]
@@ -93,7 +93,8 @@ ftrace_ops_list_func:
 .Lend_of_list:
 	ldr	x9, [x22, #PCPU_PREEMPT_COUNT]
 	sub	x9, x9, #PREEMPT_OFFSET
-	str	x9, [x22, #PCPU_PREEMPT_COUNT]
+	str	w9, [x22, #PCPU_PREEMPT_COUNT]	// the count alone
+	ldr	x9, [x22, #PCPU_PREEMPT_COUNT]	// whether to schedule is not looked at
 	ldr	x12, [x23, #TASK_TRACE_RECURSION]
 	bic	x12, x12, x24
 	str	x12, [x23, #TASK_TRACE_RECURSION]

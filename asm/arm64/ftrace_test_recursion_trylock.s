@@ -14,7 +14,7 @@
 	.global	ftrace_test_recursion_trylock
 ftrace_test_recursion_trylock:
 	mrs	x9, tpidr_el1
-	ldr	x10, [x9, #PCPU_PREEMPT_COUNT]
+	ldr	w10, [x9, #PCPU_PREEMPT_COUNT]
 	mov	x11, #TRACE_NMI_BIT
 	mov	x12, #NMI_OFFSET
 	cmp	x10, x12
@@ -37,9 +37,9 @@ ftrace_test_recursion_trylock:
 .Ltake_bit:
 	orr	x11, x11, x0
 	str	x11, [x10, #TASK_TRACE_RECURSION]
-	ldr	x11, [x9, #PCPU_PREEMPT_COUNT]
+	ldr	w11, [x9, #PCPU_PREEMPT_COUNT]
 	add	x11, x11, #PREEMPT_OFFSET
-	str	x11, [x9, #PCPU_PREEMPT_COUNT]
+	str	w11, [x9, #PCPU_PREEMPT_COUNT]
 	ret
 .Lnone:
 	mov	x0, xzr

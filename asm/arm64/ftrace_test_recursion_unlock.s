@@ -15,7 +15,8 @@ ftrace_test_recursion_unlock:
 	mrs	x9, tpidr_el1
 	ldr	x10, [x9, #PCPU_PREEMPT_COUNT]
 	sub	x10, x10, #PREEMPT_OFFSET
-	str	x10, [x9, #PCPU_PREEMPT_COUNT]
+	str	w10, [x9, #PCPU_PREEMPT_COUNT]	// the count alone
+	ldr	x10, [x9, #PCPU_PREEMPT_COUNT]	// whether to schedule is not looked at
 	ldr	x10, [x9, #PCPU_CURRENT_TASK]
 	ldr	x11, [x10, #TASK_TRACE_RECURSION]
 	bic	x11, x11, x0

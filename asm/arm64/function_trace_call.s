@@ -55,7 +55,7 @@ function_trace_call:
 	str	x12, [x10, #TRACE_ENTRY_IRQS_OFF]
 	ldr	x12, [x9, #PCPU_NEED_RESCHED]
 	str	x12, [x10, #TRACE_ENTRY_NEED_RESCHED]
-	ldr	x12, [x9, #PCPU_PREEMPT_COUNT]
+	ldr	w12, [x9, #PCPU_PREEMPT_COUNT]
 	sub	x12, x12, #PREEMPT_OFFSET		// ours
 	str	x12, [x10, #TRACE_ENTRY_PREEMPT_COUNT]
 	dmb	ishst

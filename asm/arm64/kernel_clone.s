@@ -27,9 +27,9 @@ kernel_clone:
 	movk	x10, #first_spare_HI16, lsl #0x10
 	ldr	x10, [x10]
 	mov	x19, x20			// the child
-	ldr	x11, [x9, #PCPU_PREEMPT_COUNT]
+	ldr	w11, [x9, #PCPU_PREEMPT_COUNT]
 	add	x11, x11, #PREEMPT_OFFSET	// no other fork on this CPU meanwhile
-	str	x11, [x9, #PCPU_PREEMPT_COUNT]
+	str	w11, [x9, #PCPU_PREEMPT_COUNT]
 .Lslot:
 	ldr	x19, [x19, #TASK_RQ_NEXT]
 	cmp	x19, x20
@@ -43,7 +43,7 @@ kernel_clone:
 	mov	x12, #TASK_NEW			// ours; nobody runs it or lists it
 	str	x12, [x19, #TASK_STATE]
 	sub	x11, x11, #PREEMPT_OFFSET
-	str	x11, [x9, #PCPU_PREEMPT_COUNT]
+	str	w11, [x9, #PCPU_PREEMPT_COUNT]
 	mov	w1, w1
 	str	x1, [x19, #TASK_USER_PC]
 	mov	x0, x19
@@ -99,6 +99,6 @@ kernel_clone:
 	ret
 .Lno_room:
 	sub	x11, x11, #PREEMPT_OFFSET
-	str	x11, [x9, #PCPU_PREEMPT_COUNT]
+	str	w11, [x9, #PCPU_PREEMPT_COUNT]
 	movn	w0, #0xa			// -EAGAIN
 	b	.Lout

@@ -19,7 +19,7 @@ klp_ftrace_handler:
 	hint	#0x22				// BTI C: also reached by BLR
 	mrs	x9, tpidr_el1			// stays ours: tasks do not change CPUs
 	ldr	x10, [x9, #PCPU_CURRENT_TASK]
-	ldr	x11, [x9, #PCPU_PREEMPT_COUNT]
+	ldr	w11, [x9, #PCPU_PREEMPT_COUNT]
 	mov	x12, #TRACE_NMI_BIT
 	mov	x13, #NMI_OFFSET
 	cmp	x11, x13
@@ -42,7 +42,7 @@ klp_ftrace_handler:
 	orr	x14, x14, x12
 	str	x14, [x10, #TASK_TRACE_RECURSION]
 	add	x11, x11, #PREEMPT_OFFSET	// no quiescent state while we hold a klp_func
-	str	x11, [x9, #PCPU_PREEMPT_COUNT]
+	str	w11, [x9, #PCPU_PREEMPT_COUNT]
 	sub	x13, x2, #KLP_OPS_FOPS		// container_of(fops, struct klp_ops, fops)
 	add	x13, x13, #KLP_OPS_FUNC_STACK_NEXT// the list head
 	ldr	x14, [x13, #LIST_NEXT]
@@ -60,7 +60,8 @@ klp_ftrace_handler:
 .Lunlock:
 	ldr	x11, [x9, #PCPU_PREEMPT_COUNT]
 	sub	x11, x11, #PREEMPT_OFFSET
-	str	x11, [x9, #PCPU_PREEMPT_COUNT]
+	str	w11, [x9, #PCPU_PREEMPT_COUNT]	// the count alone
+	ldr	x11, [x9, #PCPU_PREEMPT_COUNT]	// whether to schedule is not looked at
 	ldr	x14, [x10, #TASK_TRACE_RECURSION]
 	bic	x14, x14, x12
 	str	x14, [x10, #TASK_TRACE_RECURSION]

@@ -16,9 +16,9 @@
 	.global	klp_update_patch_state
 klp_update_patch_state:
 	mrs	x9, tpidr_el1
-	ldr	x10, [x9, #PCPU_PREEMPT_COUNT]
+	ldr	w10, [x9, #PCPU_PREEMPT_COUNT]
 	add	x10, x10, #PREEMPT_OFFSET
-	str	x10, [x9, #PCPU_PREEMPT_COUNT]
+	str	w10, [x9, #PCPU_PREEMPT_COUNT]
 	mov	x10, #0x1
 	lsl	x10, x10, #TIF_PATCH_PENDING
 	add	x11, x0, #TASK_FLAGS
@@ -37,5 +37,6 @@ klp_update_patch_state:
 .Lwas_clear:
 	ldr	x10, [x9, #PCPU_PREEMPT_COUNT]
 	sub	x10, x10, #PREEMPT_OFFSET
-	str	x10, [x9, #PCPU_PREEMPT_COUNT]
+	str	w10, [x9, #PCPU_PREEMPT_COUNT]	// the count alone
+	ldr	x10, [x9, #PCPU_PREEMPT_COUNT]	// whether to schedule is not looked at
 	ret

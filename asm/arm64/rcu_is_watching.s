@@ -16,7 +16,7 @@
 rcu_is_watching:
 	mrs	x9, tpidr_el1
 	mov	x0, #0x1
-	ldr	x10, [x9, #PCPU_PREEMPT_COUNT]
+	ldr	w10, [x9, #PCPU_PREEMPT_COUNT]
 	tst	x10, #HARDIRQ_NMI_MASK
 	b.ne	.Lwatching
 	ldr	x10, [x9, #PCPU_CURRENT_TASK]

@@ -16,16 +16,16 @@ vector_breakpoint:
 	msr	tpidrro_el0, x30
 	bl	kernel_entry
 	mrs	x9, tpidr_el1
-	ldr	x10, [x9, #PCPU_PREEMPT_COUNT]
+	ldr	w10, [x9, #PCPU_PREEMPT_COUNT]
 	add	x10, x10, #NMI_OFFSET
-	str	x10, [x9, #PCPU_PREEMPT_COUNT]
+	str	w10, [x9, #PCPU_PREEMPT_COUNT]
 	mov	x0, sp
 	bl	kprobe_breakpoint_handler
 	cbz	x0, __bug_unexpected_brk
 	mrs	x9, tpidr_el1
-	ldr	x10, [x9, #PCPU_PREEMPT_COUNT]
+	ldr	w10, [x9, #PCPU_PREEMPT_COUNT]
 	sub	x10, x10, #NMI_OFFSET
-	str	x10, [x9, #PCPU_PREEMPT_COUNT]
+	str	w10, [x9, #PCPU_PREEMPT_COUNT]
 	b	kernel_exit
 	.global	__bug_unexpected_brk
 __bug_unexpected_brk:

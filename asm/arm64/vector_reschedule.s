@@ -15,11 +15,11 @@ vector_reschedule:
 	msr	tpidrro_el0, x30
 	bl	kernel_entry
 	mrs	x9, tpidr_el1
-	ldr	x10, [x9, #PCPU_PREEMPT_COUNT]
+	ldr	w10, [x9, #PCPU_PREEMPT_COUNT]
 	add	x10, x10, #HARDIRQ_OFFSET
-	str	x10, [x9, #PCPU_PREEMPT_COUNT]
+	str	w10, [x9, #PCPU_PREEMPT_COUNT]
 	mov	x11, #0x1
 	str	x11, [x9, #PCPU_NEED_RESCHED]
 	sub	x10, x10, #HARDIRQ_OFFSET
-	str	x10, [x9, #PCPU_PREEMPT_COUNT]
+	str	w10, [x9, #PCPU_PREEMPT_COUNT]
 	b	irq_exit

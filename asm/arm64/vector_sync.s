@@ -17,14 +17,14 @@ vector_sync:
 	msr	tpidrro_el0, x30
 	bl	kernel_entry
 	mrs	x9, tpidr_el1
-	ldr	x10, [x9, #PCPU_PREEMPT_COUNT]
+	ldr	w10, [x9, #PCPU_PREEMPT_COUNT]
 	add	x10, x10, #HARDIRQ_OFFSET
-	str	x10, [x9, #PCPU_PREEMPT_COUNT]
+	str	w10, [x9, #PCPU_PREEMPT_COUNT]
 	isb					// first serialise, then say so
 	add	x11, x9, #PCPU_SYNC_ACK
 	ldr	x12, [x11]
 	add	x12, x12, #0x1
 	stlr	x12, [x11]
 	sub	x10, x10, #HARDIRQ_OFFSET
-	str	x10, [x9, #PCPU_PREEMPT_COUNT]
+	str	w10, [x9, #PCPU_PREEMPT_COUNT]
 	b	kernel_exit

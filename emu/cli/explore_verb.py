@@ -75,6 +75,7 @@ def command(
     from emu.lab.explorer.catalogue import GROUPS, Shelf, model_for, named
     from emu.lab.explorer.mutations import check_steps
     from emu.lab.explorer.run import explore_scenario
+    from emu.ordering.budget import Budget
     from emu.ordering.memory_use import MemoryLimit
 
     if scenario in GROUPS:
@@ -92,10 +93,7 @@ def command(
             chosen,
             cpus=cpus,
             dropped=(*explored.dropped, *wanted),
-            max_seconds=seconds,
-            max_executions=executions,
-            memory=MemoryLimit(memory),
-            progress=show,
+            budget=Budget(seconds=seconds, executions=executions, memory=MemoryLimit(memory), progress=show),
         )
     print(
         json.dumps({**report.to_json(), "scenario": scenario}, indent=2)
@@ -128,7 +126,7 @@ def _table(
         chosen = model_for(port, model)
         laboratories = [shelf.laboratory(subject, port) for subject in subjects]
         limit = MemoryLimit(memory)
-        found += mutate(laboratories, chosen, cpus=cpus, max_seconds=seconds, memory=limit, tell=_tell)
+        found += mutate(laboratories, chosen, cpus=cpus, seconds=seconds, memory=limit, tell=_tell)
     complete = all(one.needed is not None for one in found)
     if as_json:
         document = {

@@ -48,6 +48,7 @@ def command(
     others are run all the same; the exit code is then 2, or 4 if all it needs is not modelled.
     With a budget the exit code is 1 if a test was not run to its end.
     """
+    from emu.ordering.budget import Budget
     from emu.ordering.litmus import UnsupportedTestError, run_text
     from emu.ordering.models import Model
 
@@ -57,10 +58,8 @@ def command(
         try:
             written = _text(name)
             _tell_of_compiling()
-            result = run_text(
-                written, name, model=chosen, unroll=unroll, max_seconds=max_seconds,
-                max_executions=max_executions, progress=_progress(name),
-            )  # fmt: skip
+            budget = Budget(seconds=max_seconds, executions=max_executions, progress=_progress(name))
+            result = run_text(written, name, model=chosen, unroll=unroll, budget=budget)
         except UnsupportedTestError as error:
             complain(str(error))
             worst = worst if worst == BAD_INPUT else SKIPPED

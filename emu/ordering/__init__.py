@@ -31,8 +31,9 @@ branch as soon as an order that must have no cycle gets one. docs/ordering.md ha
 """
 
 from emu.ordering.columns import CLEAN, ENTRY, FETCH, HAZARD, INVALIDATE, READ, SERIALISE, WRITE
+from emu.ordering.dependencies import NONE, Deps
 from emu.ordering.explore import Exploration, Outcome, explore
-from emu.ordering.local_arm64 import NONE, ArmOrder, Deps
+from emu.ordering.local_arm64 import ArmOrder
 from emu.ordering.local_x86 import TsoOrder
 from emu.ordering.models import RULES, Model
 from emu.ordering.tree import Event, Program, Step, Wanted

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emu.ordering.budget import Budget
 from emu.ordering.columns import (
     ASKED,
     CMODX,
@@ -29,7 +29,7 @@ from emu.ordering.columns import (
     Table,
 )
 from emu.ordering.guessing import PAIR_COLUMNS
-from emu.ordering.memory_use import NO_LIMIT, MemoryBudgetError, MemoryLimit
+from emu.ordering.memory_use import MemoryBudgetError
 from emu.ordering.pack import Packed, pack
 from emu.ordering.search import FRAME_COLUMNS, search
 from emu.ordering.tree import Event, Forest, Program, TreeBudgetError, Trees
@@ -40,7 +40,7 @@ _NO_LIMIT = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
+class Placement:
     """Where an event of a witness stands.
 
     Args:
@@ -72,7 +72,7 @@ class Outcome:
     finals: tuple[Any, ...]
     memory: Mapping[Hashable, Any]
     racing_code: bool
-    witness: tuple[Read, ...]
+    witness: tuple[Placement, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +101,9 @@ def explore(
     rules: int = 0,
     observed: Sequence[Hashable] = (),
     unwritten: Any = 0,
-    max_seconds: float | None = None,
-    max_executions: int | None = None,
+    budget: Budget | None = None,
     max_nodes: int = 1_000_000,
     lazily: bool = False,
-    memory: MemoryLimit = NO_LIMIT,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Exploration:
     """Return every outcome of the programs that the axioms allow.
 
@@ -116,20 +113,22 @@ def explore(
         rules: bits of the model that concern several CPUs, see `emu.ordering.columns`.
         observed: locations whose last value tells outcomes apart.
         unwritten: initial value of all other locations.
-        max_seconds: stop after about so long.
-        max_executions: stop after so many allowed executions.
+        budget: what it may take; None: what it needs.
         max_nodes: give up if the programs' choice trees get larger.
         lazily: ask the programs only for steps that a partial execution within the axioms has reached.
-        memory: its limit.
-        progress: is called about once a second with decisions and executions so far.
 
     Returns:
         All outcomes, or those found before a budget ran out: ``stopped_by`` says which one.
     """
-    budget = _budget(max_seconds, max_executions, memory, progress)
+    budget = Budget() if budget is None else budget
     try:
         forest = Forest(
-            programs, dict(initial), budget=max_nodes, unwritten=unwritten, lazily=lazily, memory=memory
+            programs,
+            dict(initial),
+            budget=max_nodes,
+            unwritten=unwritten,
+            lazily=lazily,
+            memory=budget.memory,
         )
         while True:
             packed = pack(forest, observed)
@@ -150,13 +149,9 @@ def explore_trees(
     *,
     rules: int,
     observed: Sequence[Hashable] = (),
-    max_seconds: float | None = None,
-    max_executions: int | None = None,
-    memory: MemoryLimit = NO_LIMIT,
-    progress: Callable[[int, int], None] | None = None,
+    budget: Budget,
 ) -> Exploration:
     """Return what `explore` does, of programs whose choice trees are grown; arguments as there."""
-    budget = _budget(max_seconds, max_executions, memory, progress)
     try:
         return _search(pack(trees, observed), rules, budget, lazily=False)[0]
     except (MemoryBudgetError, MemoryError):
@@ -168,32 +163,8 @@ def nothing_found(stopped_by: str) -> Exploration:
     return Exploration(outcomes=(), executions=0, complete=False, steps=0, stopped_by=stopped_by)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Budget:
-    started: float
-    seconds: float | None
-    executions: int
-    memory: MemoryLimit
-    progress: Callable[[int, int], None] | None
-
-
-def _budget(
-    seconds: float | None,
-    executions: int | None,
-    memory: MemoryLimit,
-    progress: Callable[[int, int], None] | None,
-) -> _Budget:
-    return _Budget(
-        started=time.monotonic(),
-        seconds=seconds,
-        executions=_NO_LIMIT if executions is None else executions,
-        memory=memory,
-        progress=progress,
-    )
-
-
 def _search(
-    packed: Packed, rules: int, budget: _Budget, lazily: bool
+    packed: Packed, rules: int, budget: Budget, lazily: bool
 ) -> tuple[Exploration, NDArray[np.uint8] | None]:
     """Search the trees as they are; return what was found and, if any, which values are wanted."""
     cpus = len(packed.cpus)
@@ -224,7 +195,7 @@ def _search(
             control,
             rules,
             _STEPS,
-            budget.executions,
+            _NO_LIMIT if budget.executions is None else budget.executions,
             packed.events,
             packed.local,
             packed.synced,
@@ -255,7 +226,7 @@ def _search(
         elif why == PAUSED:
             if budget.progress is not None:
                 budget.progress(int(control[STEPS]), int(control[EXECUTIONS]))
-            if budget.seconds is not None and time.monotonic() - budget.started > budget.seconds:
+            if budget.is_late:
                 break
         else:
             break
@@ -331,10 +302,10 @@ def _outcomes(packed: Packed, outcomes: Table, witnesses: Table) -> list[Outcome
     return result
 
 
-def _witness(packed: Packed, words: list[int]) -> tuple[Read, ...]:
+def _witness(packed: Packed, words: list[int]) -> tuple[Placement, ...]:
     found = []
     for event in range(words[0]):
         row, source, rank = words[1 + 3 * event : 4 + 3 * event]
         cpu, what = packed.sources[row]
-        found.append(Read(cpu=cpu, event=what, reads_from=source, rank=rank))
+        found.append(Placement(cpu=cpu, event=what, reads_from=source, rank=rank))
     return tuple(found)

@@ -13,19 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-
-class Deps(NamedTuple):
-    """The reads that a value depends on: through data flow alone, and through choices as well."""
-
-    plain: int
-    pick: int
-
-    def __or__(self, other: tuple[int, ...]) -> Deps:
-        """Return the dependencies of a value made of two."""
-        return Deps(self.plain | other[0], self.pick | other[1])
-
-
-NONE = Deps(0, 0)
+from emu.ordering.dependencies import NONE, Deps, Placed
 
 
 class _Stored(NamedTuple):
@@ -34,22 +22,6 @@ class _Stored(NamedTuple):
     deps: Deps
     address_or_data: int
     exclusive_read: int
-
-
-class Placed(NamedTuple):
-    """An event's place in its CPU's order.
-
-    Args:
-        number: among the CPU's events.
-        local: the earlier events that it is ordered after.
-        synced: the earlier instruction cache invalidations that a barrier ordered before it.
-        deps: of a read: what the value depends on.
-    """
-
-    number: int
-    local: int
-    synced: int
-    deps: Deps
 
 
 def _joined(events: int, sets: list[int]) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from emu.ordering.local_arm64 import NONE, Deps, Placed
+from emu.ordering.dependencies import NONE, Deps, Placed
 
 
 class TsoOrder:

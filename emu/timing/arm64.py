@@ -12,6 +12,7 @@ from emu.timing.layout import (
     F_FUSION_HEAD,
     F_LOCK,
     F_MOVE,
+    F_PAIR,
     F_RENAMES,
     F_RMW,
     F_STORE_DATA_ONLY,
@@ -103,7 +104,7 @@ def _plain(name: str, entry: Entry, insn: Detailed) -> Role:
     flags, cost = entry.bits, entry.cost
     if flags & F_MOVE and not (len(insn.operands) == 2 and _number(insn.operands[1])):
         flags &= ~F_MOVE
-    if cost == "alu" and "," in insn.instruction.operands and _is_shifted(insn):
+    if cost in ("alu", "alu_flags") and "," in insn.instruction.operands and _is_shifted(insn):
         cost = "alu_shifted"
         flags &= ~F_FUSION_HEAD
     if cost == "div":
@@ -140,7 +141,7 @@ def _load(facts: tuple[int, int, int], insn: Detailed, memory: Operand | None) -
     width = size or (_width(transferred[0]) if transferred else 8)
     dests = tuple((number, 0) for o in transferred for number in _number(o))
     vector = any(map(_is_vector, transferred))
-    flags = bits | (F_VECTOR if vector else F_RENAMES)
+    flags = bits | (F_VECTOR if vector else F_RENAMES) | (F_PAIR if count == 2 else 0)
     address = _address(memory) if memory is not None else ()  # a literal has none
     return Role(
         cost="load_pair" if count == 2 else "load", flags=flags, load_address=address, dests=dests,

@@ -28,12 +28,12 @@ PLAIN = table({
     "add sub and orr eor bic orn eon adr adrp movz movn mvn neg": Entry(access=_W_R, cost="alu"),
     "mov": Entry(access=_W_R, cost="alu", bits=F_MOVE),
     "movk": Entry(access=("rw", "r"), cost="alu"),
-    "adds subs ands bics negs": Entry(access=_W_R, cost="alu", flags="w", bits=F_FUSION_HEAD),
-    "cmp cmn tst": Entry(access=_R, cost="alu", flags="w", bits=F_FUSION_HEAD),
-    "adc sbc ngc": Entry(access=_W_R, cost="alu", flags="r"),
-    "adcs sbcs ngcs": Entry(access=_W_R, cost="alu", flags="rw"),
-    "ccmp ccmn": Entry(access=_R, cost="alu", flags="rw"),
-    "csel csinc csinv csneg cset csetm cinc cinv cneg": Entry(access=_W_R, cost="alu", flags="r"),
+    "adds subs ands bics negs": Entry(access=_W_R, cost="alu_flags", flags="w", bits=F_FUSION_HEAD),
+    "cmp cmn tst": Entry(access=_R, cost="alu_flags", flags="w", bits=F_FUSION_HEAD),
+    "adc sbc ngc": Entry(access=_W_R, cost="alu_flags", flags="r"),
+    "adcs sbcs ngcs": Entry(access=_W_R, cost="alu_flags", flags="rw"),
+    "ccmp ccmn": Entry(access=_R, cost="alu_flags", flags="rw"),
+    "csel csinc csinv csneg cset csetm cinc cinv cneg": Entry(access=_W_R, cost="alu_flags", flags="r"),
     "lsl lsr asr ror lslv lsrv asrv rorv": Entry(access=_W_R, cost="shift"),
     "ubfx sbfx ubfiz sbfiz ubfm sbfm uxtb uxth sxtb sxth sxtw": Entry(access=_W_R, cost="shift"),
     "bfi bfxil bfm bfc": Entry(access=("rw", "r"), cost="bitfield_insert"),
@@ -69,7 +69,7 @@ PLAIN = table({
     "svc hvc smc": Entry(access=("-",), cost="trap", bits=F_DRAIN),
     "brk udf hlt": Entry(access=("-",), cost="trap", bits=F_DRAIN),
     "eret eretaa eretab": Entry(access=(), cost="eret", bits=F_DRAIN | F_SERIAL, branch=Branch.OTHER),
-    "cfinv rmif setf8 setf16": Entry(access=("r", "-", "-"), cost="alu", flags="rw"),
+    "cfinv rmif setf8 setf16": Entry(access=("r", "-", "-"), cost="alu_flags", flags="rw"),
 })  # fmt: skip
 
 CONDITIONAL = Entry(access=("-",), cost="branch", flags="r", bits=F_FUSES, branch=Branch.CONDITIONAL)

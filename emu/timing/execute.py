@@ -20,6 +20,7 @@ from emu.timing.layout import (
     F_STORE_DATA_ONLY,
     F_VECTOR,
     F_ZERO,
+    LOADED_AT,
     LOADS_AT,
     LOADS_WORDS,
     NEVER_READ,
@@ -34,6 +35,7 @@ from emu.timing.layout import (
     P_FUSED_PORTS,
     P_LOAD_LATENCY,
     P_LOAD_PORTS,
+    P_LOAD_TO_ADDRESS,
     P_LOCK_WAITS_FOR_OLDER,
     P_RMW_ONE_AGU,
     P_STORE_DATA_PORTS,
@@ -104,6 +106,15 @@ def address_ready(cpu: Words, rows: Rows, first: int) -> int:
     return max(register_ready(cpu, rows, first), register_ready(cpu, rows, first + 1))
 
 
+@merged_jit
+def load_address_ready(cpu: Words, rows: Rows, first: int) -> int:
+    """Return when a load has both registers of its address; another load's result is its base sooner."""
+    base = register_ready(cpu, rows, first)
+    if cpu[P_LOAD_TO_ADDRESS] and cpu[LOADED_AT + (rows[first] & _REGISTER)] == base:
+        base -= cpu[P_LOAD_TO_ADDRESS]
+    return max(base, register_ready(cpu, rows, first + 1))
+
+
 @jit
 def first_step(cpu: Words, rows: Rows, at: int, earliest: int) -> int:
     """Take the port of an operation before the instruction's own; return when that has its result."""
@@ -128,7 +139,7 @@ def load(
     earliest: int, locked_from: int,
 ) -> tuple[int, int]:  # fmt: skip
     """Load the operand at ``address``; return when it is there and what it waited for (`Wait`)."""
-    addressed, barrier = address_ready(cpu, rows, at + R_LOAD_ADDRESS0), cpu[T_LOAD_BARRIER]
+    addressed, barrier = load_address_ready(cpu, rows, at + R_LOAD_ADDRESS0), cpu[T_LOAD_BARRIER]
     start = max(max(earliest, addressed), max(barrier, locked_from))
     wait = _ADDRESS if addressed > earliest else _NOTHING
     if barrier > max(earliest, addressed):
@@ -148,7 +159,7 @@ def load(
         issue = max(issue, take_more_ports(cpu, ports, start, loads - 1))
     if issue > start:
         wait = _PORT
-    done, why = load_done(cpu, shared, address, size, issue, earliest, extra, later, flags & F_RENAMES != 0)
+    done, why = load_done(cpu, shared, address, size, issue, earliest, extra, later, flags)
     if flags & F_LOCK and cpu[T_CPUS] > 1:  # it needs the line itself, not what its own store left
         done = max(done, issue + cpu[P_LOAD_LATENCY] + reach(cpu, shared, address, True))
     count = cpu[T_LOAD_COUNT] + 1
@@ -213,7 +224,7 @@ def execute(
 
 
 @merged_jit
-def write_results(cpu: Words, rows: Rows, at: int, complete: int, earliest: int) -> None:
+def write_results(cpu: Words, rows: Rows, at: int, flags: int, complete: int, earliest: int) -> None:
     """Say when the registers that an instruction writes are ready. Few write more than two."""
     first = at + R_DEST0
     cpu[REGISTER_AT + (rows[first] & _REGISTER)] = complete + rows[at + R_EXTRA0]
@@ -221,6 +232,8 @@ def write_results(cpu: Words, rows: Rows, at: int, complete: int, earliest: int)
     if rows[first + 2] != NEVER_READ:
         for slot in range(2, 4):
             cpu[REGISTER_AT + (rows[first + slot] & _REGISTER)] = complete + rows[at + R_EXTRA0 + slot]
+    if flags & F_RENAMES and cpu[P_LOAD_TO_ADDRESS] and rows[at + R_UOPS] == 0:
+        cpu[LOADED_AT + (rows[first] & _REGISTER)] = complete  # of a pair only the first
     if rows[at + R_WRITEBACK] != NEVER_READ:
         updated = max(earliest, address_ready(cpu, rows, at + R_LOAD_ADDRESS0)) + 1
         cpu[REGISTER_AT + (rows[at + R_WRITEBACK] & _REGISTER)] = updated

@@ -26,9 +26,9 @@ from enum import IntEnum
     P_EXTENDED_LOAD_EXTRA, P_DIV_BITS_UNKNOWN, P_SWITCH_CLEARS_RETURNS,
     P_STORE_LATENCY, P_RENAME_DEPTH,
     P_COMMIT_DELAY, P_FORWARD_NEAR, P_BRANCH_SLOTS, P_HISTORY, P_LOOP_EXIT, P_OTHER_TARGET, P_LOCK_MOVED,
-    P_FORWARD_OPERAND, P_DIV_OVERLAP, P_STORE_WIDTH,
-) = range(95)  # fmt: skip
-PARAMETERS = 96
+    P_FORWARD_OPERAND, P_DIV_OVERLAP, P_STORE_WIDTH, P_LOAD_TO_ADDRESS, P_FORWARD_PAIR,
+) = range(97)  # fmt: skip
+PARAMETERS = 104
 
 # --- one CPU ----------------------------------------------------------------------------------------
 (
@@ -56,9 +56,10 @@ REGISTERS = 96
 ALWAYS_READY = REGISTERS - 2  # stands in a row for "no source": nothing writes it
 NEVER_READ = REGISTERS - 1  # stands in a row for "no destination"
 X86_STACK_POINTER = 4  # the only register that a stack engine keeps
-PORT_TAILS_AT = 176  # by port: the latest cycle in which it is taken
-REGISTER_AT = 192
-ROB_AT, ROB_WORDS = 288, 1024
+PORT_TAILS_AT = 184  # by port: the latest cycle in which it is taken
+REGISTER_AT = 200
+LOADED_AT = REGISTER_AT + REGISTERS  # by register: when the load was complete that wrote it last
+ROB_AT, ROB_WORDS = LOADED_AT + REGISTERS, 1024
 LOADS_AT, LOADS_WORDS = ROB_AT + ROB_WORDS, 256
 DRAINS_AT, DRAINS_WORDS = LOADS_AT + LOADS_WORDS, 128  # store queue: commit times
 RETURNS_AT, RETURNS_WORDS = DRAINS_AT + DRAINS_WORDS, 64
@@ -126,6 +127,7 @@ F_STORE_DATA_ONLY = 1 << 17  # what it stores is its source, not its result
 F_HOLDS = 1 << 21  # holds back what comes behind it, in one of the ways of `step.hold_back`
 F_DETAIL = 1 << 22  # has a `Detail`
 F_TWO_STEPS = 1 << 23  # adds the registers of its address first, then its other sources
+F_PAIR = 1 << 24  # loads two registers at once
 
 
 class Branch(IntEnum):

@@ -192,6 +192,9 @@ def _check_sizes(path: Path, parameters: Mapping[str, int]) -> None:
         raise CpuModelError(
             path, f"history = {parameters['history']}, expected 0 to {layout.HISTORY_WORDS - 1}"
         )
+    sooner, latency = parameters["load_to_address"], parameters["load_latency"]
+    if sooner >= max(latency, 1):
+        raise CpuModelError(path, f"load_to_address = {sooner}, expected less than load_latency = {latency}")
     for cache in (name.removesuffix("_sets") for name in sorted(_POWERS)):
         tags = parameters[f"{cache}_sets"] * parameters[f"{cache}_ways"]
         if tags > _MOST_TAGS:

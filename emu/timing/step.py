@@ -236,7 +236,7 @@ def step(
         if owning:
             complete += owning
             cpu[T_LOAD_BARRIER] = max(cpu[T_LOAD_BARRIER], complete)  # the line is not read while it moves
-    write_results(cpu, rows, at, complete, earliest)
+    write_results(cpu, rows, at, flags, complete, earliest)
     data = finished = complete
     if stores:
         data, finished = store_operand(cpu, rows, at, flags, stores, sources, complete, earliest)

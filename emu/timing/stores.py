@@ -10,6 +10,8 @@ from emu.timing.caches import LINE_BITS, reach
 from emu.timing.layout import (
     DRAINS_AT,
     DRAINS_WORDS,
+    F_PAIR,
+    F_RENAMES,
     NONE,
     P_COMMIT_DELAY,
     P_COMMIT_FORWARDED,
@@ -19,6 +21,7 @@ from emu.timing.layout import (
     P_FORWARD_CONTAINED_RENAMED,
     P_FORWARD_FAIL,
     P_FORWARD_NEAR,
+    P_FORWARD_PAIR,
     P_FORWARD_RENAMED,
     P_FORWARD_SHARE,
     P_LOAD_LATENCY,
@@ -94,20 +97,23 @@ def meets_store(cpu: Words, address: int) -> bool:
 @merged_jit
 def load_done(
     cpu: Words, shared: Words, address: int, size: int, issue: int, earliest: int, extra: int, later: int,
-    renames: bool,
+    flags: int,
 ) -> tuple[int, int]:  # fmt: skip
     """Return when a load's value is there, and what it waited for (`Wait`).
 
     From one of the last few stores, at the same address, a plain load takes the store's register
     (``earliest``: one cycle behind dispatch); from others that are still on their way the value is forwarded.
-    A load of bytes of which the store has only some waits until it is in the cache. ``extra`` cycles are
-    added to what is not taken over, ``later`` to what is forwarded.
+    A load of bytes of which the store has only some waits for a while; a pair of registers, if the model says
+    so, until the store is in the cache. ``extra`` cycles are added to what is not taken over,
+    ``later`` to what is forwarded; ``flags`` are of the load's row.
     """
     store = youngest_store(cpu, address, size, issue)
     if store >= 0:
         ready = cpu[store + S_READY]
         if is_split(cpu, store, address, size):
             cpu[T_FORWARD_FAILS] += 1
+            if flags & F_PAIR and cpu[P_FORWARD_PAIR] == 0:
+                return max(issue, cpu[store + S_COMMIT]) + cpu[P_LOAD_LATENCY] + extra, _FORWARD_FAIL
             from_cycle = max(issue, ready, cpu[store + S_OLDER], cpu[store + S_COMMIT] - cpu[P_COMMIT_DELAY])
             return from_cycle + cpu[P_FORWARD_FAIL], _FORWARD_FAIL
         if cpu[T_ROB_COUNT] - cpu[store + S_SLOT] <= cpu[P_FORWARD_NEAR]:
@@ -117,6 +123,7 @@ def load_done(
         known = (
             cpu[store + S_COUNT] > cpu[T_STORE_COUNT] - cpu[P_RENAME_DEPTH] and cpu[store + S_RENAMES] != 0
         )
+        renames = flags & F_RENAMES != 0
         if renames and same and known and cpu[store + S_ADDRESS] == address and cpu[P_FORWARD_RENAMED] >= 0:
             checked = max(issue, ready) + cpu[P_STORE_LATENCY] + cpu[P_FORWARD]
             cpu[T_ALL_DONE] = max(cpu[T_ALL_DONE], checked)  # the load itself, which a drain waits for

@@ -45,6 +45,7 @@ class PlainCpu:
 
     p: dict[str, int]
     registers: dict[int, int] = field(default_factory=dict)
+    loaded: dict[int, int] = field(default_factory=dict)  # when the load was complete that wrote a register
     busy: dict[int, int] = field(default_factory=dict)
     tails: dict[int, int] = field(default_factory=dict)
     stores: dict[int, Store] = field(default_factory=dict)  # by 8-byte granule, where the model keeps it
@@ -275,7 +276,7 @@ class PlainCpu:
 
     # --- memory
     def load(
-        self, address: int, size: int, issue: int, earliest: int, extra: int, later: int, renames: bool
+        self, address: int, size: int, issue: int, earliest: int, extra: int, later: int, flags: int
     ) -> int:
         p = self.p
         found: Store | None = None
@@ -290,13 +291,21 @@ class PlainCpu:
                 found = store
         if found:
             if address < found.address or address + size > found.address + found.size:
+                if flags & w.F_PAIR and not p["forward_pair"]:
+                    return max(issue, found.commit) + p["load_latency"] + extra
                 retired = found.commit - p["commit_delay"]
                 return max(issue, found.ready, found.older, retired) + p["forward_fail"]
             if len(self.retired_at) - found.slot <= p["forward_near"]:
                 self.share += 1 << 12
             same = found.size == size or (p["forward_contained_renamed"] and size >= 4)
             known = found.number > len(self.commits_at) - p["rename_depth"] and found.renames
-            if renames and same and known and found.address == address and p["forward_renamed"] >= 0:
+            if (
+                flags & w.F_RENAMES
+                and same
+                and known
+                and found.address == address
+                and p["forward_renamed"] >= 0
+            ):
                 checked = max(issue, found.ready) + p["store_latency"] + p["forward"]
                 self.all_done = max(self.all_done, checked)
                 return max(earliest, found.ready) + p["forward_renamed"]
@@ -398,6 +407,10 @@ class PlainCpu:
             lock_start = max(lock_start, self.loads_done if p["lock_waits_for_older"] else 0)
             ready = max(ready, lock_start)
         if loads:
+            base = row[w.R_LOAD_ADDRESS0]
+            if self.registers.get(base, 0) == self.loaded.get(base, 0):
+                sooner = self.registers.get(base, 0) - p["load_to_address"]
+                address_ready = max(sooner, latest(w.R_LOAD_ADDRESS1, 1))
             start, ports = max(earliest, address_ready, self.barrier, lock_start), p["load_ports"]
             if flags & w.F_RMW and p["rmw_one_agu"]:
                 ports &= p["store_ports"]
@@ -411,7 +424,7 @@ class PlainCpu:
             extra = row[w.R_LOAD_EXTRA] + (p["vector_load_extra"] if flags & w.F_VECTOR else 0)
             later = p["forward_operand"] if row[w.R_UOPS] and not flags & (w.F_RMW | w.F_STACK) else 0
             size = row[w.R_LOAD_SIZE]
-            done = self.load(load, size, issue, earliest, extra, later, bool(flags & w.F_RENAMES))
+            done = self.load(load, size, issue, earliest, extra, later, flags)
             self.loads_at.append(done)
             self.loads_done = max(self.loads_done, done)
             if flags & w.F_ACQUIRE:
@@ -449,6 +462,8 @@ class PlainCpu:
             if name == NO:
                 break
             self.registers[name] = complete + extra
+        if flags & w.F_RENAMES and not row[w.R_UOPS]:
+            self.loaded[row[w.R_DEST0]] = complete
         if row[w.R_WRITEBACK] != NO:
             self.registers[row[w.R_WRITEBACK]] = max(earliest, latest(w.R_LOAD_ADDRESS0, 2)) + 1
         finished, data = complete, complete

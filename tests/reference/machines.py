@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from emu.ordering.columns import READ, WRITE
-from emu.ordering.local_arm64 import NONE, Placed
+from emu.ordering.dependencies import NONE, Placed
 from emu.ordering.tree import Program, Step
 
 

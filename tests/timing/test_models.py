@@ -48,6 +48,11 @@ class TestRefusals:
             ('ports = ["alu0", "branch"]', 'ports = ["alu9"]', "expected a list of ports"),
             ("store_queue = { value = 64", "store_queue = { value = 6400", "expected 1 to"),
             ("\nwidth = { value = 6", "\nwidth = { value = 0", "'width': found 0, expected .* from 1 to"),
+            (
+                "\nload_to_address = { value = 0",
+                "\nload_to_address = { value = 4",
+                "expected less than load_latency = 4",
+            ),
             ("\nmispredict = { value = 14", "\nmispredict = { value = -1", "from 0 to"),
             ("\nmispredict = { value = 14", "\nmispredict = { value = 99999999999999999999", "from 0 to"),
             ("fuses_branches = { value = 1", "fuses_branches = { value = true", "found True"),

@@ -125,6 +125,8 @@ ARM = [
     "2078617c",
     "41fc9f88",
     "41fcdf88",
+    "210040f9",
+    "000040f9",
 ]
 ADDRESSES = [0x5000 + 8 * n for n in range(24)] + [0x5004, 0x503C, 0x503F, 0x9000, 0x40000, 0x41000]
 PLACES = [0x1000 + 16 * n for n in range(40)] + [0x4000, 0x103D, 0x103F]
@@ -196,7 +198,7 @@ loops = st.tuples(
     st.one_of(_picks(99, 29, 150), _picks(24, 3, 30), _picks(20, 3, 60)), st.integers(1, 40)
 ).map(lambda pair: (pair[0], min(pair[1], 1200 // len(pair[0]) + 1)))
 """Some picks and how often they are repeated: anything, or tight loops of what does not drain."""
-MODELS = ["zen4", "golden-cove", "neoverse-n1", "neoverse-v2", "cortex-a76"]
+MODELS = ["zen4", "golden-cove", "neoverse-n1", "neoverse-v2", "cortex-a76", "apple-m1"]
 
 
 def compiled(name: str, stream: Stream) -> tuple[list[int], int]:

@@ -13,9 +13,9 @@
 	.global	ftrace_test_recursion_trylock
 ftrace_test_recursion_trylock:
 	mrs	x9, tpidr_el1
-	ldr	x10, [x9, #PCPU_PREEMPT_COUNT]
+	ldr	w10, [x9, #PCPU_PREEMPT_COUNT]
 	add	x10, x10, #PREEMPT_OFFSET
-	str	x10, [x9, #PCPU_PREEMPT_COUNT]
+	str	w10, [x9, #PCPU_PREEMPT_COUNT]
 	mov	x0, #0x1
 	lsl	x0, x0, #TRACE_NORMAL_BIT
 	ret

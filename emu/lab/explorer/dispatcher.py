@@ -15,7 +15,7 @@ from emu.lab.explorer.orders import Track
 from emu.lab.explorer.places import Places
 from emu.lab.explorer.requests import ANYWHERE, BETWEEN, STOP_MACHINE, SYNC, ack, is_ack, request
 from emu.ordering.columns import READ
-from emu.ordering.local_arm64 import NONE, Deps
+from emu.ordering.dependencies import NONE, Deps
 from emu.ordering.models import Model
 from emu.ordering.tree import Step, Wanted
 

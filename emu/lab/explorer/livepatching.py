@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from functools import cached_property
 
 from emu.build.memory_map import KERNEL_TEXT
@@ -19,8 +19,9 @@ from emu.lab.explorer.scenarios import ORIGINAL
 from emu.lab.explorer.splitting import explore_split
 from emu.lab.explorer.world import FUNCTION, PATCHES
 from emu.machine.operations import OpKind
+from emu.ordering.budget import Budget
 from emu.ordering.explore import nothing_found
-from emu.ordering.memory_use import NO_LIMIT, MemoryBudgetError, MemoryLimit
+from emu.ordering.memory_use import MemoryBudgetError
 from emu.ordering.models import Model
 from emu.structs import KLP_OPS, PERCPU, TASK
 
@@ -173,10 +174,7 @@ class LivepatchLaboratory(PatchingSide):
         items: Sequence[Sequence[str]],
         *,
         dropped: frozenset[str] = frozenset(),
-        max_seconds: float | None = None,
-        max_executions: int | None = None,
-        memory: MemoryLimit = NO_LIMIT,
-        progress: Callable[[int, int], None] | None = None,
+        budget: Budget,
     ) -> Found:
         """Return every outcome.
 
@@ -184,8 +182,7 @@ class LivepatchLaboratory(PatchingSide):
             model: of memory.
             items: what each dispatching CPU does.
             dropped: steps and barriers that are left out.
-            max_seconds, max_executions, memory: budgets.
-            progress: see `emu.ordering.explore.explore`.
+            budget: what it may take.
         """
         places = Places()
         code = self._code(self._dropped_code(dropped))
@@ -221,7 +218,7 @@ class LivepatchLaboratory(PatchingSide):
             )
 
         try:
-            reach([installer(None), *dispatchers], self.initial(), memory=memory)
+            reach([installer(None), *dispatchers], self.initial(), memory=budget.memory)
             touched = {place for program in dispatchers for place in program.touched}
             found = explore_split(
                 installer(frozenset(touched | set(self.observed))),
@@ -229,10 +226,7 @@ class LivepatchLaboratory(PatchingSide):
                 self.initial(),
                 rules=RULES[model],
                 observed=self.observed,
-                max_seconds=max_seconds,
-                max_executions=max_executions,
-                memory=memory,
-                progress=progress,
+                budget=budget,
             )
         except (MemoryBudgetError, MemoryError):
             found = nothing_found("memory")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from emu.errors import UnknownNameError
 from emu.lab.explorer.report import Report, Violation
 from emu.lab.explorer.run import Laboratory, explore_scenario
+from emu.ordering.budget import Budget
 from emu.ordering.memory_use import NO_LIMIT, MemoryLimit
 from emu.ordering.models import Model
 
@@ -61,7 +62,7 @@ def mutate(
     model: Model,
     *,
     cpus: int = 1,
-    max_seconds: float | None = None,
+    seconds: float | None = None,
     memory: MemoryLimit = NO_LIMIT,
     tell: Callable[[str], None] = lambda _line: None,
 ) -> Iterator[Mutation]:
@@ -71,7 +72,7 @@ def mutate(
         laboratories: the scenarios.
         model: of memory.
         cpus: dispatching CPUs.
-        max_seconds: budget of each exploration.
+        seconds: what each exploration may take.
         memory: limit to what the process has in use.
         tell: is told what is explored now.
     """
@@ -82,9 +83,8 @@ def mutate(
             if step not in laboratory.steps():
                 continue
             tell(f"{laboratory.arch}: {laboratory.name} without {step}")
-            report = explore_scenario(
-                laboratory, model, cpus=cpus, dropped=(step,), max_seconds=max_seconds, memory=memory
-            )
+            budget = Budget(seconds=seconds, memory=memory)
+            report = explore_scenario(laboratory, model, cpus=cpus, dropped=(step,), budget=budget)
             executions += report.executions
             decided = decided and (report.complete or bool(report.violations))
             if report.violations:

@@ -17,7 +17,8 @@ from emu.ordering.columns import (
     SERIALISE,
     WRITE,
 )
-from emu.ordering.local_arm64 import NONE, ArmOrder, Deps
+from emu.ordering.dependencies import NONE, Deps
+from emu.ordering.local_arm64 import ArmOrder
 from emu.ordering.local_x86 import TsoOrder
 from emu.ordering.models import Model
 from emu.ordering.tree import Event

@@ -20,7 +20,7 @@ from emu.lab.explorer.site_runs import DONE, INT3, LookDone, RunSite
 from emu.lab.explorer.splitting import explore_split
 from emu.lab.explorer.world import FUNCTION, World
 from emu.machine.operations import Barrier, OpKind
-from emu.ordering.memory_use import NO_LIMIT, MemoryLimit
+from emu.ordering.budget import Budget
 from emu.ordering.models import Model
 from emu.structs import PERCPU
 
@@ -184,10 +184,7 @@ class PokeLaboratory:
         items: Sequence[Sequence[str]],
         *,
         dropped: frozenset[str] = frozenset(),
-        max_seconds: float | None = None,
-        max_executions: int | None = None,
-        memory: MemoryLimit = NO_LIMIT,
-        progress: Callable[[int, int], None] | None = None,
+        budget: Budget,
     ) -> Found:
         """Return every outcome; see `emu.lab.explorer.run.Laboratory`."""
         world, places = self.world, Places()
@@ -238,10 +235,7 @@ class PokeLaboratory:
             dispatchers,
             initial,
             rules=RULES[model],
-            max_seconds=max_seconds,
-            max_executions=max_executions,
-            memory=memory,
-            progress=progress,
+            budget=budget,
         )
         return Found(exploration=found, places=places, name=self.location_name, value=self.value_name)
 

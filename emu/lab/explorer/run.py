@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from emu.lab.explorer.judge import Found
 from emu.lab.explorer.report import Report, Violation
-from emu.ordering.memory_use import NO_LIMIT, MemoryLimit
+from emu.ordering.budget import Budget
 from emu.ordering.models import Model
 
 _ENDLESS = Violation(what="no execution comes to an end: a CPU waits for ever", executions=0, schedule=())
@@ -38,10 +38,7 @@ class Laboratory(Protocol):
         items: Sequence[Sequence[str]],
         *,
         dropped: frozenset[str] = frozenset(),
-        max_seconds: float | None = None,
-        max_executions: int | None = None,
-        memory: MemoryLimit = NO_LIMIT,
-        progress: Callable[[int, int], None] | None = None,
+        budget: Budget,
     ) -> Found:
         """Return every outcome of programs."""
 
@@ -52,10 +49,7 @@ def explore_scenario(
     *,
     cpus: int = 1,
     dropped: Sequence[str] = (),
-    max_seconds: float | None = None,
-    max_executions: int | None = None,
-    memory: MemoryLimit = NO_LIMIT,
-    progress: Callable[[int, int], None] | None = None,
+    budget: Budget | None = None,
 ) -> Report:
     """Return every outcome of a scenario, or the first violation met: in the shortest programs that have one.
 
@@ -64,23 +58,13 @@ def explore_scenario(
         model: of memory.
         cpus: dispatching CPUs.
         dropped: steps and barriers that are left out.
-        max_seconds, max_executions: budgets, of all programs together.
-        memory: limit to what the process has in use.
-        progress: is called about once a second with decisions and executions of a program so far.
+        budget: what it may take: executions for each program, all else together; None: what it needs.
     """
+    budget = Budget() if budget is None else budget
     started = time.monotonic()
     report: Report | None = None
     for programs in laboratory.programs(cpus):
-        left = None if max_seconds is None else max(0.1, max_seconds - (time.monotonic() - started))
-        found = laboratory.explore(
-            model,
-            programs,
-            dropped=frozenset(dropped),
-            max_seconds=left,
-            max_executions=max_executions,
-            memory=memory,
-            progress=progress,
-        )
+        found = laboratory.explore(model, programs, dropped=frozenset(dropped), budget=budget)
         exploration = found.exploration
         violations = found.violations()
         if exploration.complete and not exploration.executions:

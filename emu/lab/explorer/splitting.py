@@ -6,15 +6,15 @@ only what fits it is grown, see `emu.lab.explorer.fitting`; trees of one path ar
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from emu.lab.explorer.contended import Word, apart, contended, without_the_impossible
 from emu.lab.explorer.fitting import Fitting, Foreseeing, Path
 from emu.lab.explorer.reach import Keyed, Reach, Values, own_values, reach
+from emu.ordering.budget import Budget
 from emu.ordering.explore import Exploration, Outcome, explore_trees, nothing_found
-from emu.ordering.memory_use import NO_LIMIT, MemoryBudgetError, MemoryLimit
+from emu.ordering.memory_use import MemoryBudgetError, MemoryLimit
 from emu.ordering.tree import Node, Step, TreeBudgetError, Trees
 
 _MOST_PATHS = 100_000
@@ -28,10 +28,7 @@ def explore_split(
     *,
     rules: int,
     observed: Sequence[Hashable] = (),
-    max_seconds: float | None = None,
-    max_executions: int | None = None,
-    memory: MemoryLimit = NO_LIMIT,
-    progress: Callable[[int, int], None] | None = None,
+    budget: Budget,
 ) -> Exploration:
     """Return what `emu.ordering.explore.explore` does, the first program being split by its paths.
 
@@ -41,11 +38,9 @@ def explore_split(
         initial: value of each location that is not 0 at first.
         rules: of the model.
         observed: locations whose last value tells outcomes apart.
-        max_seconds, max_executions, memory: budgets.
-        progress: is called with decisions and executions so far.
+        budget: what it may take.
     """
-    started = time.monotonic()
-    found = _Sum()
+    found, memory = _Sum(), budget.memory
     try:
         _, *reached = reach([patching, *others], initial, memory=memory)
         paths = _paths(patching, [one.stores for one in reached], initial, memory)
@@ -61,18 +56,10 @@ def explore_split(
             return found.stopped("memory")
         if trees is None:
             return found.stopped("")
-        seconds = None if max_seconds is None else max_seconds - (time.monotonic() - started)
-        if seconds is not None and seconds <= 0:
+        if budget.is_late:
             return found.stopped("time")
-        one = explore_trees(
-            trees,
-            rules=rules,
-            observed=observed,
-            max_seconds=seconds,
-            max_executions=None if max_executions is None else max_executions - found.executions,
-            memory=memory,
-            progress=_further(progress, found),
-        )
+        left = budget.behind(found.steps, found.executions)
+        one = explore_trees(trees, rules=rules, observed=observed, budget=left)
         found.add(one)
         if not one.complete:
             return found.stopped(one.stopped_by)
@@ -100,13 +87,6 @@ class _Sum:
             steps=self.steps,
             stopped_by=why,
         )
-
-
-def _further(progress: Callable[[int, int], None] | None, found: _Sum) -> Callable[[int, int], None] | None:
-    if progress is None:
-        return None
-    steps, executions = found.steps, found.executions
-    return lambda more, new: progress(steps + more, executions + new)
 
 
 def _paths(

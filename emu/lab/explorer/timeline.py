@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from emu.lab.explorer.places import Places
 from emu.ordering.columns import CLEAN, FETCH, INVALIDATE, READ, SERIALISE, WRITE
-from emu.ordering.explore import Read
+from emu.ordering.explore import Placement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class Line:
 
 
 def timeline(
-    witness: Sequence[Read],
+    witness: Sequence[Placement],
     places: Places,
     name: Callable[[Hashable], str],
     value: Callable[[Hashable, Hashable], str],
@@ -75,7 +75,7 @@ def timeline(
 
 
 def _source(
-    witness: Sequence[Read], number: int, places: Places, value: Callable[[Hashable, Hashable], str]
+    witness: Sequence[Placement], number: int, places: Places, value: Callable[[Hashable, Hashable], str]
 ) -> str:
     """Return which store a load saw, and which one it came too early for."""
     one = witness[number]
@@ -99,6 +99,6 @@ def _source(
     return source
 
 
-def _where(places: Places, one: Read) -> str:
+def _where(places: Places, one: Placement) -> str:
     at, _, step = places.text(one.event.tag).partition("|")
     return f"{at} ({step})" if step else at

@@ -13,7 +13,7 @@ from typing import Any
 from emu.ordering.code.layout import Access, Piece
 from emu.ordering.code.thread import Pending, Result, State
 from emu.ordering.columns import ENTRY, HAZARD, READ, WRITE
-from emu.ordering.local_arm64 import NONE, Deps
+from emu.ordering.dependencies import NONE, Deps
 from emu.ordering.tree import Event
 
 Then = Callable[[State, int, Deps], Result]

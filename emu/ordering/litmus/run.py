@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from emu.ordering.budget import Budget
 from emu.ordering.code.dialects import MODELS
 from emu.ordering.code.errors import CodeError
 from emu.ordering.code.thread import State, Thread, settled
@@ -106,8 +107,7 @@ class Result:
 
 
 def run_text(
-    text: str, path: str, *, model: Model | None = None, unroll: int = 2, max_seconds: float | None = None,
-    max_executions: int | None = None, progress: Callable[[int, int], None] | None = None,
+    text: str, path: str, *, model: Model | None = None, unroll: int = 2, budget: Budget | None = None,
 ) -> Result:  # fmt: skip
     """Run a litmus test and return what it gave.
 
@@ -116,9 +116,7 @@ def run_text(
         path: for messages.
         model: to use; None: the architecture's own.
         unroll: how often a backward jump is taken.
-        max_seconds: stop after about so long.
-        max_executions: stop after so many.
-        progress: is called about once a second with decisions and executions so far.
+        budget: what it may take; None: what it needs.
 
     Raises:
         LitmusError: the test can't be read.
@@ -132,15 +130,14 @@ def run_text(
     elif model is Model.ARM64 and own is not model:
         raise LitmusError(path, 1, f"model arm64 does not fit {test.source.arch} instructions; use tso or sc")
     try:
-        found = settled(test.code, lambda: _explore(test, model, max_seconds, max_executions, progress))
+        found = settled(test.code, lambda: _explore(test, model, budget))
     except CodeError as error:
         raise located(error, path, 0 if error.index is None else test.lines[error.index]) from None
     return _judge(test, model, found, started)
 
 
 def _explore(
-    test: LitmusTest, model: Model, max_seconds: float | None, max_executions: int | None,
-    progress: Callable[[int, int], None] | None,
+    test: LitmusTest, model: Model, budget: Budget | None,
 ) -> Exploration:  # fmt: skip
     places = test.condition.places
     programs = []
@@ -170,7 +167,7 @@ def _explore(
         rules = SERIAL_FETCH if model is Model.TSO is MODELS[test.source.arch] else CACHE_DIC
     return explore(
         programs, test.code.layout.initial(test.memory), rules=rules, observed=observed,
-        max_seconds=max_seconds, max_executions=max_executions, progress=progress,
+        budget=budget,
     )  # fmt: skip
 
 

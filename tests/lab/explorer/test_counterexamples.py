@@ -11,6 +11,7 @@ from emu.lab.explorer.incidents import INCIDENTS
 from emu.lab.explorer.report import Report
 from emu.lab.explorer.run import explore_scenario
 from emu.lab.explorer.scenarios import LIVEPATCHING, Livepatching
+from emu.ordering.budget import Budget
 from emu.ordering.models import Model
 
 
@@ -42,7 +43,7 @@ class TestIncidents:
 
         found = explore_scenario(shelf.laboratory(broken, arch), model, cpus=2, dropped=broken.dropped)
         items = [("call",)] * 2 if isinstance(fixed.subject, Livepatching) else [("site",)] * 2
-        mended = shelf.laboratory(fixed, arch).explore(model, items)
+        mended = shelf.laboratory(fixed, arch).explore(model, items, budget=Budget())
 
         assert found.violations
         assert mended.exploration.complete
@@ -75,7 +76,7 @@ class TestInvariants:
 
     def test_no_execution_proves_nothing(self, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
         laboratory = shelf.laboratory(named("enable"), "arm64")
-        found = laboratory.explore(Model.ARM64, [("call",)])
+        found = laboratory.explore(Model.ARM64, [("call",)], budget=Budget())
         none = replace(found, exploration=replace(found.exploration, outcomes=(), executions=0))
         monkeypatch.setattr(laboratory, "explore", lambda *_items, **_rest: none)
 

@@ -6,6 +6,7 @@ from emu.lab.explorer import livepatching, poking, splitting
 from emu.lab.explorer.catalogue import Shelf, model_for, named
 from emu.lab.explorer.livepatching import LivepatchLaboratory
 from emu.lab.explorer.run import explore_scenario
+from emu.ordering.budget import Budget
 from emu.ordering.explore import explore
 from emu.ordering.memory_use import MemoryLimit
 from emu.ordering.models import Model
@@ -85,7 +86,7 @@ class TestOutcomes:
         laboratory = Shelf(2).laboratory(named("poke-on"), "x86_64")
 
         one, other = (
-            laboratory.explore(Model.TSO, items)
+            laboratory.explore(Model.TSO, items, budget=Budget())
             for items in ([("done", "site"), ("site",)], [("site",), ("done", "site")])
         )
 
@@ -110,7 +111,7 @@ class TestBudgets:
     def test_executions(self, shelf: Shelf) -> None:
         laboratory = shelf.laboratory(named("enable"), "arm64")
 
-        report = explore_scenario(laboratory, Model.ARM64, max_executions=3)
+        report = explore_scenario(laboratory, Model.ARM64, budget=Budget(executions=3))
 
         assert (report.executions, report.complete, report.stopped_by) == (3, False, "executions")
         assert not report.holds
@@ -118,7 +119,7 @@ class TestBudgets:
     def test_seconds(self, shelf: Shelf) -> None:
         laboratory = shelf.laboratory(named("unpatch-and-free"), "arm64")
 
-        report = explore_scenario(laboratory, Model.ARM64, max_seconds=0.001)
+        report = explore_scenario(laboratory, Model.ARM64, budget=Budget(seconds=0.001))
 
         assert not report.complete
         assert report.stopped_by == "time"
@@ -127,7 +128,7 @@ class TestBudgets:
     def test_memory(self, shelf: Shelf, scenario: str) -> None:
         laboratory = shelf.laboratory(named(scenario), "arm64")
 
-        report = explore_scenario(laboratory, Model.ARM64, memory=MemoryLimit(1))
+        report = explore_scenario(laboratory, Model.ARM64, budget=Budget(memory=MemoryLimit(1)))
 
         assert (report.complete, report.stopped_by, report.holds) == (False, "memory", False)
 
@@ -148,7 +149,7 @@ class TestTwins:
         monkeypatch.setattr(livepatching, "explore_split", keep)
         assert isinstance(laboratory, LivepatchLaboratory)
 
-        found = laboratory.explore(Model.SC, [items])
+        found = laboratory.explore(Model.SC, [items], budget=Budget())
 
         expected = finals(*kept[0])
         assert {outcome.finals for outcome in found.exploration.outcomes} == expected
@@ -173,14 +174,14 @@ class TestTwins:
     ) -> None:
         laboratory = Shelf(len(items)).laboratory(named(scenario), arch)
         model = model_for(arch, "auto")
-        split = laboratory.explore(model, items)
+        split = laboratory.explore(model, items, budget=Budget())
 
         def together(patching, others, initial, **rest):  # type: ignore[no-untyped-def]
             return explore([patching, *others], initial, **rest)
 
         monkeypatch.setattr(livepatching, "explore_split", together)
         monkeypatch.setattr(poking, "explore_split", together)
-        whole = laboratory.explore(model, items)
+        whole = laboratory.explore(model, items, budget=Budget())
 
         assert split.exploration.executions == whole.exploration.executions
         assert split.endings() == whole.endings()

@@ -15,7 +15,7 @@ from emu.ordering.code.arm64.operands import (
 from emu.ordering.code.errors import CodeError
 from emu.ordering.code.parsing import MASK64, need_integer, need_operands
 from emu.ordering.code.thread import Instruction, State
-from emu.ordering.local_arm64 import NONE, Deps
+from emu.ordering.dependencies import NONE, Deps
 
 FLAGS = "NZCV"
 """The condition flags: one number ``N << 3 | Z << 2 | C << 1 | V``, one set of dependencies."""

@@ -12,7 +12,7 @@ from emu.ordering.code.arm64.memory import address_of, aligned
 from emu.ordering.code.arm64.operands import Memory, Register, memory, need_register
 from emu.ordering.code.parsing import need_operands
 from emu.ordering.code.thread import Dead, Instruction, Result, State, Ways
-from emu.ordering.local_arm64 import NONE, Deps
+from emu.ordering.dependencies import NONE, Deps
 
 _EXCLUSIVE = re.compile(r"(LDA?|STL?)XR(B|H)?$")
 _CAS = re.compile(r"CAS(A?)(L?)(B|H)?$")

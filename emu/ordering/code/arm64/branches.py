@@ -11,7 +11,7 @@ from emu.ordering.code.errors import CodeError, UnsupportedError
 from emu.ordering.code.parsing import need_operands, target_of
 from emu.ordering.code.thread import Dead, Instruction, Result, State
 from emu.ordering.columns import CLEAN, INVALIDATE
-from emu.ordering.local_arm64 import NONE
+from emu.ordering.dependencies import NONE
 from emu.ordering.tree import Event
 
 _BARRIER = {"LD": "ld", "ST": "st"}

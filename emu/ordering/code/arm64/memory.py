@@ -12,7 +12,7 @@ from emu.ordering.code.errors import UnsupportedError
 from emu.ordering.code.layout import Piece
 from emu.ordering.code.parsing import MASK64, need_operands
 from emu.ordering.code.thread import Instruction, Result, State
-from emu.ordering.local_arm64 import Deps
+from emu.ordering.dependencies import Deps
 
 _LOAD = re.compile(r"LD(U?R|APU?R|AR|LAR)(SB|SH|SW|B|H)?$")
 _STORE = re.compile(r"ST(U?R|LU?R|LLR)(B|H)?$")

@@ -21,7 +21,7 @@ from emu.ordering.code.arm64.memory import address_of, aligned
 from emu.ordering.code.arm64.operands import memory, need_register
 from emu.ordering.code.parsing import need_operands
 from emu.ordering.code.thread import Instruction, Result, State, Ways
-from emu.ordering.local_arm64 import NONE, Deps
+from emu.ordering.dependencies import NONE, Deps
 
 _CASP = re.compile(r"CASP(A?)(L?)$")
 _EXCLUSIVE = re.compile(r"(LDA?|STL?)XP$")

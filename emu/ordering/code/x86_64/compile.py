@@ -13,7 +13,7 @@ from emu.ordering.code.thread import Instruction, Pending, Result, State
 from emu.ordering.code.x86_64.arithmetic import CONDITIONS, FLAGS, compute, signed
 from emu.ordering.code.x86_64.operands import Immediate, Memory, Operand, Register, operand, register
 from emu.ordering.columns import SERIALISE
-from emu.ordering.local_arm64 import Deps
+from emu.ordering.dependencies import Deps
 from emu.ordering.tree import Event
 
 ATOMIC_LINE = 64
