@@ -9,6 +9,7 @@ from emu.compiled import merged_jit
 from emu.timing.layout import (
     LOADS_AT,
     LOADS_WORDS,
+    P_DISPATCHES_PAIRS,
     P_LOAD_QUEUE,
     P_RETIRE_WIDTH,
     P_ROB,
@@ -36,8 +37,6 @@ from emu.timing.stores import queue_free
 
 Words = NDArray[np.int64]
 
-_WHOLE = 2
-"""An instruction of two slots is dispatched whole; those of more are not kept together."""
 _NOTHING, _WIDTH, _ROB, _QUEUE = int(Wait.NOTHING), int(Wait.WIDTH), int(Wait.ROB), int(Wait.QUEUE)
 
 
@@ -68,7 +67,7 @@ def dispatch(cpu: Words, fetched: int, slots: int, loads: int, stores: int) -> i
     if cycle > before:
         cpu[T_STORES_IN] = 0
     full = stores and cpu[P_STORE_WIDTH] and cpu[T_STORES_IN] >= cpu[P_STORE_WIDTH]
-    if full or (slots and used + min(slots, _WHOLE) > width):
+    if full or (slots and used + (2 if slots > 1 and cpu[P_DISPATCHES_PAIRS] else 1) > width):
         cycle += 1
         used = 0
         cpu[T_STORES_IN] = 0

@@ -33,6 +33,7 @@ from emu.timing.layout import (
     P_RETURN_SHADOW,
     P_RETURN_STACK,
     P_TAKEN,
+    P_TAKEN_ENDS_DELIVERY,
     RETURNS_AT,
     SH_POKED,
     SH_POKED_AT,
@@ -179,7 +180,7 @@ def follow(cpu: Words, shared: Words, kind: int, pc: int, next_pc: int, taken: b
 
     Prediction takes a cycle per branch and runs ahead of fetch, which takes two for a call and for a return:
     then one of two direct branches, but for those that end a loop, is fetched with what is before it, until
-    prediction is caught up with. What is behind a branch is delivered in another cycle.
+    prediction is caught up with. What is behind a branch is delivered in another cycle, if the model says so.
     """
     extra = 0
     if kind in (_CONDITIONAL, _INDIRECT, _INDIRECT_CALL):
@@ -204,7 +205,8 @@ def follow(cpu: Words, shared: Words, kind: int, pc: int, next_pc: int, taken: b
     predicted = max(cpu[T_PREDICTED], cpu[T_DISPATCH] - cpu[P_FETCH_AHEAD]) + cpu[P_TAKEN] + extra
     cpu[T_FETCH] = max(cpu[T_FETCH] + cost + extra, predicted)
     cpu[T_PREDICTED], cpu[T_FETCH_REASON], cpu[T_WINDOW_START] = predicted, _FETCH, next_pc
-    cpu[T_FETCH_SLOTS] = cpu[P_FETCH_WIDTH]
+    if cpu[P_TAKEN_ENDS_DELIVERY]:
+        cpu[T_FETCH_SLOTS] = cpu[P_FETCH_WIDTH]
     slot = BTB_AT + ((pc ^ pc >> 12) & (BTB - 1))
     if cpu[slot] != pc:
         cpu[slot] = pc

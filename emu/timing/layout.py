@@ -27,7 +27,8 @@ from enum import IntEnum
     P_STORE_LATENCY, P_RENAME_DEPTH,
     P_COMMIT_DELAY, P_FORWARD_NEAR, P_BRANCH_SLOTS, P_HISTORY, P_LOOP_EXIT, P_OTHER_TARGET, P_LOCK_MOVED,
     P_FORWARD_OPERAND, P_DIV_OVERLAP, P_STORE_WIDTH, P_LOAD_TO_ADDRESS, P_FORWARD_PAIR,
-) = range(97)  # fmt: skip
+    P_DISPATCHES_PAIRS, P_FORWARD_FAIL_RETIRED, P_COMMIT_BLOCK_BITS, P_TAKEN_ENDS_DELIVERY,
+) = range(101)  # fmt: skip
 PARAMETERS = 104
 
 # --- one CPU ----------------------------------------------------------------------------------------

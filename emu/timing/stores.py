@@ -13,6 +13,7 @@ from emu.timing.layout import (
     F_PAIR,
     F_RENAMES,
     NONE,
+    P_COMMIT_BLOCK_BITS,
     P_COMMIT_DELAY,
     P_COMMIT_FORWARDED,
     P_COMMIT_SAME_LINE,
@@ -20,6 +21,7 @@ from emu.timing.layout import (
     P_FORWARD,
     P_FORWARD_CONTAINED_RENAMED,
     P_FORWARD_FAIL,
+    P_FORWARD_FAIL_RETIRED,
     P_FORWARD_NEAR,
     P_FORWARD_PAIR,
     P_FORWARD_RENAMED,
@@ -57,7 +59,6 @@ Words = NDArray[np.int64]
 
 _CACHE, _FORWARD, _FORWARD_FAIL = int(Wait.CACHE), int(Wait.FORWARD), int(Wait.FORWARD_FAIL)
 _SHARE = 1 << 16  # all loads forward, in T_FORWARD_SHARE
-_HALF_BITS = 5  # of a line
 _ALIAS = (1 << 7) - 1  # of granules: 1024 bytes, half of the table of stores
 _SHARE_SHIFT = 4  # the share is one of the last 16 stores or so
 
@@ -114,7 +115,9 @@ def load_done(
             cpu[T_FORWARD_FAILS] += 1
             if flags & F_PAIR and cpu[P_FORWARD_PAIR] == 0:
                 return max(issue, cpu[store + S_COMMIT]) + cpu[P_LOAD_LATENCY] + extra, _FORWARD_FAIL
-            from_cycle = max(issue, ready, cpu[store + S_OLDER], cpu[store + S_COMMIT] - cpu[P_COMMIT_DELAY])
+            from_cycle = max(issue, ready, cpu[store + S_OLDER])
+            if cpu[P_FORWARD_FAIL_RETIRED]:
+                from_cycle = max(from_cycle, cpu[store + S_COMMIT] - cpu[P_COMMIT_DELAY])
             return from_cycle + cpu[P_FORWARD_FAIL], _FORWARD_FAIL
         if cpu[T_ROB_COUNT] - cpu[store + S_SLOT] <= cpu[P_FORWARD_NEAR]:
             cpu[T_FORWARD_SHARE] += _SHARE >> _SHARE_SHIFT
@@ -146,18 +149,18 @@ def commit_store(
 ) -> int:
     """Put a store into the queue and return the cycle in which it is in the cache.
 
-    Stores commit in order, one per cycle; those to one half of a line, and the first behind several to one,
+    Stores commit in order, one per cycle; those to one block, and the first behind several to one,
     in pairs, unless many of them are loaded from soon after: then only read-modify-writes and return
     addresses (``pairs``) do.
     """
     beyond = reach(cpu, shared, address, True)
-    half = address >> _HALF_BITS
+    block = address >> cpu[P_COMMIT_BLOCK_BITS]
     commit = max(cpu[T_COMMIT], retire + cpu[P_COMMIT_DELAY])
     if commit == cpu[T_COMMIT]:
         paired = cpu[P_COMMIT_SAME_LINE]
         if cpu[T_FORWARD_SHARE] >= cpu[P_FORWARD_SHARE] and not pairs:
             paired = cpu[P_COMMIT_FORWARDED]
-        together = half == cpu[T_COMMIT_LINE] or cpu[T_COMMIT_RUN] > 1
+        together = block == cpu[T_COMMIT_LINE] or cpu[T_COMMIT_RUN] > 1
         if together and size <= 8 and cpu[T_COMMITS] < paired:
             cpu[T_COMMITS] += 1
         else:
@@ -165,11 +168,11 @@ def commit_store(
             cpu[T_COMMITS] = 1
     else:
         cpu[T_COMMITS] = 1
-    cpu[T_COMMIT_RUN] = cpu[T_COMMIT_RUN] + 1 if half == cpu[T_COMMIT_LINE] else 1
+    cpu[T_COMMIT_RUN] = cpu[T_COMMIT_RUN] + 1 if block == cpu[T_COMMIT_LINE] else 1
     if address + size > (address | (1 << LINE_BITS) - 1) + 1:
         commit += cpu[P_SPLIT_STORE]
     commit += beyond
-    cpu[T_COMMIT], cpu[T_COMMIT_LINE] = commit, half
+    cpu[T_COMMIT], cpu[T_COMMIT_LINE] = commit, block
     cpu[T_FORWARD_SHARE] -= cpu[T_FORWARD_SHARE] >> _SHARE_SHIFT
     count = cpu[T_STORE_COUNT] + 1
     cpu[T_STORE_COUNT] = count

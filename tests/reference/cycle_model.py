@@ -231,7 +231,8 @@ class PlainCpu:
         self.predicted = max(self.predicted, self.dispatch - self.p["fetch_ahead"]) + self.p["taken"] + extra
         self.fetch = max(self.fetch + cost + extra, self.predicted)
         self.window_start = target
-        self.fetch_slots = self.p["fetch_width"]
+        if self.p["taken_ends_delivery"]:
+            self.fetch_slots = self.p["fetch_width"]
         slot = (pc ^ pc >> 12) % w.BTB
         if self.btb.get(slot, 0) != pc:
             self.btb[slot] = pc
@@ -254,7 +255,7 @@ class PlainCpu:
         if cycle > self.dispatch:
             self.slots = self.stores_in = 0
         full = stores and p["store_width"] and self.stores_in >= p["store_width"]
-        if full or (slots and self.slots + (2 if slots > 1 else 1) > p["width"]):
+        if full or (slots and self.slots + (2 if slots > 1 and p["dispatches_pairs"] else 1) > p["width"]):
             cycle, self.slots, self.stores_in = cycle + 1, 0, 0
         self.stores_in += 1 if stores else 0
         self.dispatch, used = cycle, self.slots + slots
@@ -293,7 +294,7 @@ class PlainCpu:
             if address < found.address or address + size > found.address + found.size:
                 if flags & w.F_PAIR and not p["forward_pair"]:
                     return max(issue, found.commit) + p["load_latency"] + extra
-                retired = found.commit - p["commit_delay"]
+                retired = found.commit - p["commit_delay"] if p["forward_fail_retired"] else 0
                 return max(issue, found.ready, found.older, retired) + p["forward_fail"]
             if len(self.retired_at) - found.slot <= p["forward_near"]:
                 self.share += 1 << 12
@@ -321,7 +322,7 @@ class PlainCpu:
 
     def store(self, address: int, size: int, ready: int, retire: int, renames: bool, pairs: bool) -> None:
         p = self.p
-        beyond, line = self.reach(address), address // 32
+        beyond, line = self.reach(address), address >> p["commit_block_bits"]
         commit = max(self.commit, retire + p["commit_delay"])
         if commit == self.commit:
             limit = (
