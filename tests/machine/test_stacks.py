@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numba import njit
@@ -88,11 +90,11 @@ def test_a_quarter_of_a_stack_is_enough(arch: str) -> None:
 def test_code_for_a_host_without_a_switch_has_none_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stacks, "SWITCHABLE", False)
 
-    @njit
     def pause(ctl: Words, cpu: Words) -> None:
         if cpu[s.CPU_STACK]:
             give_way(ctl, cpu)
 
-    pause(np.zeros(s.CTL_WORDS, np.int64), np.zeros(s.CPU_WORDS, np.int64))
-    (code,) = pause.inspect_llvm().values()
+    compiled: Any = njit(pause)
+    compiled(np.zeros(s.CTL_WORDS, np.int64), np.zeros(s.CPU_WORDS, np.int64))
+    (code,) = compiled.inspect_llvm().values()
     assert " asm " not in code
