@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, cached_property
@@ -22,6 +23,8 @@ from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_decorating = threading.RLock()
+"""Held while Numba's folder is ours: the setting is one for all threads."""
 _UNCOUNTED: dict[str, Any] = {"_nrt": False, "error_model": "numpy"}
 _SOURCES = (
     "compiled.py", "machine/*.py", "ordering/*.py", "struct_layout.py", "structs.py", "timing/*.py",
@@ -65,13 +68,15 @@ def _caching() -> Iterator[bool]:
     import numba
 
     config: Any = numba.config
-    folder, before = cache_folder(), config.CACHE_DIR
-    if folder is not None:
-        config.CACHE_DIR = str(folder)
-    try:
-        yield folder is not None
-    finally:
-        config.CACHE_DIR = before
+    folder = cache_folder()
+    with _decorating:
+        before = config.CACHE_DIR
+        if folder is not None:
+            config.CACHE_DIR = str(folder)
+        try:
+            yield folder is not None
+        finally:
+            config.CACHE_DIR = before
 
 
 def jit(function: F) -> F:

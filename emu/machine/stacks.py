@@ -71,14 +71,14 @@ A jump, not a RET, which the host would predict to go back to where the switch w
 """
 
 
-binding.initialize_native_asmparser()
-
-
 @nb.extending.intrinsic
 def _switch_stack(typing_context: Any, leave: Any, enter: Any, argument: Any) -> Any:
-    """Call ``void switch(leave, enter, argument)``."""
+    """Call ``void switch(leave, enter, argument)``; call nothing on a host without one."""
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        if not SWITCHABLE:
+            return context.get_dummy_value()
+        binding.initialize_native_asmparser()
         word = ir.IntType(64)
         kind = ir.FunctionType(ir.VoidType(), [word] * 3)
         switch = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]

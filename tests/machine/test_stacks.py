@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
+from numba import njit
 
 from emu.lab.machine import Machine
-from emu.machine import engine
+from emu.machine import engine, stacks
 from emu.machine import state as s
-from emu.machine.stacks import STACK_SIZE, SWITCHABLE
+from emu.machine.native import Words
+from emu.machine.stacks import STACK_SIZE, SWITCHABLE, give_way
 
-pytestmark = pytest.mark.skipif(not SWITCHABLE, reason="this host has no switch of stacks")
+needs_switch = pytest.mark.skipif(not SWITCHABLE, reason="this host has no switch of stacks")
 
 MODELS = {"x86_64": "zen4", "arm64": "neoverse-n1"}
 
@@ -30,6 +35,7 @@ def _digest(arch: str, *, schedule: str, ordering: str | None, timing: str, fetc
         return meta["digest"], meta["cycles"]
 
 
+@needs_switch
 @pytest.mark.parametrize("arch", MODELS)
 @pytest.mark.parametrize(
     ("schedule", "ordering", "timed", "fetch"),
@@ -53,6 +59,7 @@ def test_a_run_is_the_same_without_stacks(
     assert digest() == on_stacks
 
 
+@needs_switch
 @pytest.mark.parametrize("arch", MODELS)
 def test_the_end_of_a_turn_does_not_leave_unicorn(arch: str) -> None:
     machine = Machine(arch=arch, cpus=2, users=0, mode="exact", schedule="round-robin", ordering="sc", tick=0)
@@ -68,6 +75,7 @@ def test_the_end_of_a_turn_does_not_leave_unicorn(arch: str) -> None:
         assert cpus.blocks[:, s.CPU_ENTRIES].sum() == entries + 1
 
 
+@needs_switch
 @pytest.mark.parametrize("arch", MODELS)
 def test_a_quarter_of_a_stack_is_enough(arch: str) -> None:
     with Machine(arch=arch, cpus=2, timing=MODELS[arch]) as machine:
@@ -77,3 +85,16 @@ def test_a_quarter_of_a_stack_is_enough(arch: str) -> None:
         assert held is not None
         for stack in held.memory:
             assert 0 < 8 * (len(stack) - stack.nonzero()[0][0]) < STACK_SIZE // 4
+
+
+def test_code_for_a_host_without_a_switch_has_none_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stacks, "SWITCHABLE", False)
+
+    def pause(ctl: Words, cpu: Words) -> None:
+        if cpu[s.CPU_STACK]:
+            give_way(ctl, cpu)
+
+    compiled: Any = njit(pause)
+    compiled(np.zeros(s.CTL_WORDS, np.int64), np.zeros(s.CPU_WORDS, np.int64))
+    (code,) = compiled.inspect_llvm().values()
+    assert " asm " not in code
