@@ -80,6 +80,16 @@ def test_timing_takes_a_file_with_a_cpu_model(tmp_path: Path, capsys: pytest.Cap
     assert mine["cycles"] < shipped["cycles"]
 
 
+def test_where_the_file_lies_is_no_part_of_the_digest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digests = set()
+    for folder in (tmp_path / "here", tmp_path / "there"):
+        folder.mkdir()
+        digests.add(_run(["--timing", str(_faster(folder))], capsys)["digest"])
+    assert len(digests) == 1
+
+
 def test_a_scenario_names_a_file_with_a_cpu_model_beside_itself(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
