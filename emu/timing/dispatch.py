@@ -9,9 +9,11 @@ from emu.compiled import merged_jit
 from emu.timing.layout import (
     LOADS_AT,
     LOADS_WORDS,
+    P_DISPATCHES_PAIRS,
     P_LOAD_QUEUE,
     P_RETIRE_WIDTH,
     P_ROB,
+    P_STORE_WIDTH,
     P_WIDTH,
     ROB_AT,
     ROB_WORDS,
@@ -25,6 +27,7 @@ from emu.timing.layout import (
     T_RETIRED,
     T_ROB_COUNT,
     T_SLOTS,
+    T_STORES_IN,
     V_DISPATCH,
     V_DISPATCH_WAIT,
     V_RETIRE,
@@ -61,9 +64,15 @@ def dispatch(cpu: Words, fetched: int, slots: int, loads: int, stores: int) -> i
         used = 0
     elif used + slots <= width:
         reason = _NOTHING
-    if used >= width and slots:
+    if cycle > before:
+        cpu[T_STORES_IN] = 0
+    full = stores and cpu[P_STORE_WIDTH] and cpu[T_STORES_IN] >= cpu[P_STORE_WIDTH]
+    if full or (slots and used + (2 if slots > 1 and cpu[P_DISPATCHES_PAIRS] else 1) > width):
         cycle += 1
         used = 0
+        cpu[T_STORES_IN] = 0
+    if stores:
+        cpu[T_STORES_IN] += 1
     used += slots
     last = cycle
     while used > width:

@@ -16,6 +16,7 @@ from emu.timing.layout import (
     F_MOVE,
     F_RENAMES,
     F_RMW,
+    F_STACK,
     F_STORE_DATA_ONLY,
     F_VECTOR,
     F_ZERO,
@@ -28,7 +29,9 @@ from emu.timing.layout import (
     P_DIV_BITS_FREE,
     P_DIV_BITS_PER_CYCLE,
     P_DIV_BITS_UNKNOWN,
+    P_DIV_OVERLAP,
     P_ELIMINATES_MOVES,
+    P_FORWARD_OPERAND,
     P_FUSED_PORTS,
     P_LOAD_LATENCY,
     P_LOAD_PORTS,
@@ -113,6 +116,15 @@ def load_address_ready(cpu: Words, rows: Rows, first: int) -> int:
 
 
 @jit
+def first_step(cpu: Words, rows: Rows, at: int, earliest: int) -> int:
+    """Take the port of an operation before the instruction's own; return when that has its result."""
+    return (
+        take_port(cpu, rows[at + R_PORTS], max(earliest, address_ready(cpu, rows, at + R_LOAD_ADDRESS0)), 1)
+        + 1
+    )
+
+
+@jit
 def lock_start(cpu: Words, rows: Rows, at: int, earliest: int) -> int:
     """Return when a locked operation can start: behind the one before, and behind older loads if it must."""
     start = max(earliest, cpu[T_LOCK_DONE])
@@ -139,6 +151,7 @@ def load(
     if flags & F_VECTOR:
         ports &= cpu[P_VECTOR_LOADS]
         extra += cpu[P_VECTOR_LOAD_EXTRA]
+    later = 0 if flags & (F_RMW | F_STACK) or rows[at + R_UOPS] == 0 else cpu[P_FORWARD_OPERAND]
     issue = take_port(cpu, ports, start, 1)
     if (address & 63) + size > 64:
         take_more_ports(cpu, ports, issue, 1)
@@ -146,7 +159,7 @@ def load(
         issue = max(issue, take_more_ports(cpu, ports, start, loads - 1))
     if issue > start:
         wait = _PORT
-    done, why = load_done(cpu, shared, address, size, issue, earliest, extra, flags)
+    done, why = load_done(cpu, shared, address, size, issue, earliest, extra, later, flags)
     if flags & F_LOCK and cpu[T_CPUS] > 1:  # it needs the line itself, not what its own store left
         done = max(done, issue + cpu[P_LOAD_LATENCY] + reach(cpu, shared, address, True))
     count = cpu[T_LOAD_COUNT] + 1
@@ -191,7 +204,7 @@ def execute(
     if flags & F_DETAIL and rows[at + R_DETAIL] == _QUOTIENT_BITS:
         more = quotient_time(cpu, detail)
         latency += more
-        busy += more
+        busy += max(more - cpu[P_DIV_OVERLAP], 0)
     if fused:
         free_port(cpu, cpu[T_HEAD_CYCLE], cpu[T_HEAD_PORT])
         from_cycle, ports, latency, busy, uops = cpu[T_HEAD_READY], cpu[P_FUSED_PORTS], 1, 1, 1

@@ -11,6 +11,8 @@ from emu.timing.directions import predict_direction
 from emu.timing.layout import (
     BTB,
     BTB_AT,
+    FIRST_AT,
+    FIRSTS,
     INDIRECT_AT,
     INDIRECTS,
     P_BTB_MISS,
@@ -23,18 +25,22 @@ from emu.timing.layout import (
     P_L1I_SETS,
     P_L1I_WAYS,
     P_LATE_WINDOW,
+    P_LOOP_EXIT,
     P_MICROCODE_ENTRY,
     P_NEXT_WINDOW,
+    P_OTHER_TARGET,
     P_RETURN,
     P_RETURN_SHADOW,
     P_RETURN_STACK,
     P_TAKEN,
+    P_TAKEN_ENDS_DELIVERY,
     RETURNS_AT,
     SH_POKED,
     SH_POKED_AT,
     SH_POKES,
     T_DELIVERY,
     T_DISPATCH,
+    T_EXITED,
     T_FETCH,
     T_FETCH_LINE,
     T_FETCH_REASON,
@@ -44,9 +50,11 @@ from emu.timing.layout import (
     T_L1I_MISSES,
     T_PATH,
     T_POKES_SEEN,
+    T_PREDICTED,
     T_RETURNS,
     T_RETURNS_KNOWN,
     T_WINDOW_END,
+    T_WINDOW_START,
     Branch,
     Wait,
 )
@@ -57,13 +65,16 @@ _CONDITIONAL, _JUMP, _INDIRECT = int(Branch.CONDITIONAL), int(Branch.JUMP), int(
 _CALL, _INDIRECT_CALL, _RETURN = int(Branch.CALL), int(Branch.INDIRECT_CALL), int(Branch.RETURN)
 _FETCH, _CODE, _MICROCODE = int(Wait.FETCH), int(Wait.CODE), int(Wait.MICROCODE)
 _PATH_BITS = (1 << 20) - 1
+_PATH_FOLD = 10
+_RUN = 2
+"""A conditional branch that was taken so often in a row is first thought to be taken again."""
 
 
 @merged_jit
 def fetch_later(cpu: Words, cycle: int, reason: int) -> None:
     """Let fetch go on in ``cycle``, if that is later than now."""
     if cycle > cpu[T_FETCH]:
-        cpu[T_FETCH] = cycle
+        cpu[T_FETCH] = cpu[T_PREDICTED] = cycle
         cpu[T_FETCH_REASON] = reason
 
 
@@ -117,8 +128,11 @@ def fetch(cpu: Words, shared: Words, pc: int, length: int, slots: int, microcode
                 fetch_line(cpu, shared, pc >> LINE_BITS)
         fetch_line(cpu, shared, line)
     while end > cpu[T_WINDOW_END]:
-        fetch_later(cpu, cpu[T_FETCH] + 1, _FETCH)
+        cpu[T_PREDICTED] += 1
+        cpu[T_FETCH] = max(cpu[T_FETCH] + 1, cpu[T_PREDICTED])
+        cpu[T_FETCH_REASON], cpu[T_FETCH_SHADOW] = _FETCH, 1
         cpu[T_WINDOW_END] += cpu[P_NEXT_WINDOW]
+        cpu[T_EXITED] = 0
     if cpu[T_FETCH] > delivery:
         delivery, used = cpu[T_FETCH], 0
     if microcoded:
@@ -139,29 +153,60 @@ def fetch(cpu: Words, shared: Words, pc: int, length: int, slots: int, microcode
 
 
 @merged_jit
+def second_thought(cpu: Words, kind: int, pc: int, next_pc: int, taken: bool, right: bool) -> int:
+    """Return the cycles by which what is predicted first is corrected by what is predicted better.
+
+    A window has one target for each of its indirect branches; another one comes later. After a run of taken
+    outcomes a branch is first thought to be taken: where it is not, the window ends there, and what is behind
+    takes a further cycle if a direct branch of the same line ends it.
+    """
+    slot = FIRST_AT + ((pc ^ cpu[T_WINDOW_START] * 5) & (FIRSTS - 1))
+    first = cpu[slot]
+    if kind != _CONDITIONAL:
+        if right:
+            return cpu[P_OTHER_TARGET] if first != next_pc else 0
+        cpu[slot] = next_pc
+    elif taken:
+        cpu[slot] = min(first + 1, _RUN)
+    else:
+        cpu[slot] = 0
+        cpu[T_EXITED] = 1 if right and first >= _RUN else 0
+    return 0
+
+
+@merged_jit
 def follow(cpu: Words, shared: Words, kind: int, pc: int, next_pc: int, taken: bool, right: bool) -> None:
     """Move fetch to where a branch leads; a prediction that fails moves it again when it is found out.
 
-    A direct branch right behind a call is fetched in the call's second cycle; of several behind a return
-    the second is.
+    Prediction takes a cycle per branch and runs ahead of fetch, which takes two for a call and for a return:
+    then one of two direct branches, but for those that end a loop, is fetched with what is before it, until
+    prediction is caught up with. What is behind a branch is delivered in another cycle, if the model says so.
     """
+    extra = 0
+    if kind in (_CONDITIONAL, _INDIRECT, _INDIRECT_CALL):
+        extra = second_thought(cpu, kind, pc, next_pc, taken, right)
     if not taken:
         return
     cost = cpu[P_TAKEN]
-    shadow = cpu[T_FETCH_SHADOW]
-    cpu[T_FETCH_SHADOW] = 0
     if kind in (_CALL, _INDIRECT_CALL):
         cost = cpu[P_CALL]
-        cpu[T_FETCH_SHADOW] = 1 if cpu[P_CALL_SHADOW] else 0
+        cpu[T_FETCH_SHADOW] = cpu[P_CALL_SHADOW]
     elif kind == _RETURN:
         cost = cpu[P_RETURN]
-        cpu[T_FETCH_SHADOW] = 2 if cpu[P_RETURN_SHADOW] else 0
+        cpu[T_FETCH_SHADOW] = cpu[P_RETURN_SHADOW]
     elif kind != _INDIRECT:
-        if shadow == 1:
-            cost = 0
-        elif shadow == 2:
-            cpu[T_FETCH_SHADOW] = 1
-    fetch_later(cpu, cpu[T_FETCH] + cost, _FETCH)
+        if cpu[T_EXITED]:
+            extra += cpu[P_LOOP_EXIT]
+        if (kind == _JUMP or next_pc > pc) and cpu[P_RETURN_SHADOW]:
+            if cpu[T_FETCH_SHADOW]:
+                cost = 0
+            cpu[T_FETCH_SHADOW] = 1 - cpu[T_FETCH_SHADOW]
+    cpu[T_EXITED] = 0
+    predicted = max(cpu[T_PREDICTED], cpu[T_DISPATCH] - cpu[P_FETCH_AHEAD]) + cpu[P_TAKEN] + extra
+    cpu[T_FETCH] = max(cpu[T_FETCH] + cost + extra, predicted)
+    cpu[T_PREDICTED], cpu[T_FETCH_REASON], cpu[T_WINDOW_START] = predicted, _FETCH, next_pc
+    if cpu[P_TAKEN_ENDS_DELIVERY]:
+        cpu[T_FETCH_SLOTS] = cpu[P_FETCH_WIDTH]
     slot = BTB_AT + ((pc ^ pc >> 12) & (BTB - 1))
     if cpu[slot] != pc:
         cpu[slot] = pc
@@ -176,19 +221,22 @@ def follow(cpu: Words, shared: Words, kind: int, pc: int, next_pc: int, taken: b
 def predict(cpu: Words, kind: int, pc: int, length: int, next_pc: int) -> bool:
     """Predict a branch, learn how it went, and say whether the prediction was right.
 
-    Directions: see `emu.timing.directions`. Indirect branches: by address and the direct jumps before them;
-    where other indirect ones went is not looked at. Returns: a stack.
+    Directions: see `emu.timing.directions`. Indirect branches: by address and the last taken branches, of
+    which two bits of the address of their last byte are known, and where indirect jumps went. Returns: a
+    stack.
     """
     taken = next_pc != pc + length
     right = True
     if kind == _CONDITIONAL:
         right = predict_direction(cpu, pc, taken)
     elif kind in (_INDIRECT, _INDIRECT_CALL):
-        slot = INDIRECT_AT + 2 * ((pc ^ cpu[T_PATH]) & (INDIRECTS - 1))
+        path = cpu[T_PATH]
+        slot = INDIRECT_AT + 2 * ((pc ^ path ^ path >> _PATH_FOLD) & (INDIRECTS - 1))
         right = cpu[slot] == pc and cpu[slot + 1] == next_pc
         cpu[slot], cpu[slot + 1] = pc, next_pc
-    if taken and kind in (_CONDITIONAL, _JUMP):
-        cpu[T_PATH] = (cpu[T_PATH] << 2 ^ pc ^ pc >> 8) & _PATH_BITS
+    if taken:
+        came = next_pc if kind == _INDIRECT else 0
+        cpu[T_PATH] = (cpu[T_PATH] << 2 ^ (pc + length - 1 >> 2 & 3) ^ came ^ came >> 4) & _PATH_BITS
     if kind in (_CALL, _INDIRECT_CALL):
         if next_pc != pc + length:  # a call of the next address is no call to a return predictor
             top = cpu[T_RETURNS]

@@ -25,9 +25,11 @@ from enum import IntEnum
     P_SPLIT_STORE, P_FORWARD_CONTAINED_RENAMED, P_FORWARD_SHARE, P_INDEXED_LOAD_EXTRA,
     P_EXTENDED_LOAD_EXTRA, P_DIV_BITS_UNKNOWN, P_SWITCH_CLEARS_RETURNS,
     P_STORE_LATENCY, P_RENAME_DEPTH,
-    P_COMMIT_DELAY, P_FORWARD_NEAR, P_BRANCH_SLOTS, P_HISTORY, P_LOAD_TO_ADDRESS, P_FORWARD_PAIR,
-) = range(91)  # fmt: skip
-PARAMETERS = 96
+    P_COMMIT_DELAY, P_FORWARD_NEAR, P_BRANCH_SLOTS, P_HISTORY, P_LOOP_EXIT, P_OTHER_TARGET, P_LOCK_MOVED,
+    P_FORWARD_OPERAND, P_DIV_OVERLAP, P_STORE_WIDTH, P_LOAD_TO_ADDRESS, P_FORWARD_PAIR,
+    P_DISPATCHES_PAIRS, P_FORWARD_FAIL_RETIRED, P_COMMIT_BLOCK_BITS, P_TAKEN_ENDS_DELIVERY,
+) = range(101)  # fmt: skip
+PARAMETERS = 104
 
 # --- one CPU ----------------------------------------------------------------------------------------
 (
@@ -47,15 +49,16 @@ PARAMETERS = 96
     V_FETCH, V_DISPATCH, V_READY, V_ISSUE, V_COMPLETE, V_RETIRE,
     V_DISPATCH_WAIT, V_ISSUE_WAIT, V_MISPREDICTED,
     T_L1D_MISSES, T_L1I_MISSES, T_LINE_TRANSFERS, T_FORWARDS, T_FORWARD_FAILS,
-    T_BRANCHES, T_LONG_HISTORY_AT,  # and three more: two foldings each of two histories
-) = range(PARAMETERS, PARAMETERS + 66)  # fmt: skip
+    T_BRANCHES, T_PREDICTED, T_WINDOW_START, T_EXITED, T_LOCK_ADDRESS, T_STORES_IN,
+    T_LONG_HISTORY_AT,  # and three more: two foldings each of two histories
+) = range(PARAMETERS, PARAMETERS + 71)  # fmt: skip
 
 REGISTERS = 96
 ALWAYS_READY = REGISTERS - 2  # stands in a row for "no source": nothing writes it
 NEVER_READ = REGISTERS - 1  # stands in a row for "no destination"
 X86_STACK_POINTER = 4  # the only register that a stack engine keeps
-PORT_TAILS_AT = 176  # by port: the latest cycle in which it is taken
-REGISTER_AT = 192
+PORT_TAILS_AT = 184  # by port: the latest cycle in which it is taken
+REGISTER_AT = 200
 LOADED_AT = REGISTER_AT + REGISTERS  # by register: when the load was complete that wrote it last
 ROB_AT, ROB_WORDS = LOADED_AT + REGISTERS, 1024
 LOADS_AT, LOADS_WORDS = ROB_AT + ROB_WORDS, 256
@@ -72,7 +75,9 @@ INDIRECT_AT, INDIRECTS = DIRECTIONS_AT + 2 * DIRECTIONS // 8, 1024  # (branch, t
 BTB_AT, BTB = INDIRECT_AT + 2 * INDIRECTS, 4096
 HISTORY_AT, HISTORY_WORDS = BTB_AT + BTB, 1024  # the last conditional branches
 TAGGED_AT, TAGGED = HISTORY_AT + HISTORY_WORDS, 2048  # directions by the first, then the second long history
-CACHES_AT = TAGGED_AT + 2 * TAGGED  # L1I, L1D, L2, TLBs, as large as the model says
+# By branch and start of its window: an indirect one's target, how often in a row a conditional one was taken
+FIRST_AT, FIRSTS = TAGGED_AT + 2 * TAGGED, 1024
+CACHES_AT = FIRST_AT + FIRSTS  # L1I, L1D, L2, TLBs, as large as the model says
 
 # --- what CPUs share --------------------------------------------------------------------------------
 SH_POKES = 0  # text pokes so far
@@ -122,7 +127,8 @@ F_STORE_BARRIER = 1 << 20  # later stores commit behind earlier ones, a cycle ap
 F_STORE_DATA_ONLY = 1 << 17  # what it stores is its source, not its result
 F_HOLDS = 1 << 21  # holds back what comes behind it, in one of the ways of `step.hold_back`
 F_DETAIL = 1 << 22  # has a `Detail`
-F_PAIR = 1 << 23  # loads two registers at once
+F_TWO_STEPS = 1 << 23  # adds the registers of its address first, then its other sources
+F_PAIR = 1 << 24  # loads two registers at once
 
 
 class Branch(IntEnum):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,7 @@ from emu.timing.layout import (
     F_LOAD_BARRIER,
     F_MICROCODED,
     F_SERIAL,
+    F_TWO_STEPS,
     NEVER_READ,
     R_BLOCK,
     R_BLOCK_DATA,
@@ -120,6 +123,14 @@ class RowTable:
         return encode(role, cost, self.model, len(code))
 
 
+def _two_steps(role: Role, cost: Cost) -> tuple[Role, Cost]:
+    """Return role and cost of the second step alone; a CPU that takes one step waits for all its sources."""
+    if cost.uops > 1:
+        return role, replace(cost, uops=cost.uops - 1, latency=cost.latency - 1)
+    sources = tuple(dict.fromkeys((*role.sources, *role.load_address)))
+    return role.but(flags=role.flags & ~F_TWO_STEPS, sources=sources, load_address=()), cost
+
+
 def _rows(count: int) -> NDArray[np.int32]:
     return zeros(count * ROW_WORDS, np.int32).reshape(count, ROW_WORDS)
 
@@ -134,6 +145,9 @@ def encode(role: Role, cost: Cost, model: CpuModel, length: int) -> NDArray[np.i
         row[R_FLAGS] |= F_HOLDS
     if role.detail is not Detail.NONE:
         row[R_FLAGS] |= F_DETAIL
+    if role.flags & F_TWO_STEPS:
+        role, cost = _two_steps(role, cost)
+        row[R_FLAGS] = role.flags
     row[R_LENGTH] = length
     row[R_SLOTS] = cost.slots + role.slots
     row[R_UOPS], row[R_PORTS], row[R_LATENCY], row[R_BUSY] = cost.uops, cost.ports, cost.latency, cost.busy

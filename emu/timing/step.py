@@ -14,6 +14,7 @@ from emu.timing.caches import reach
 from emu.timing.dispatch import block, dispatch, retire
 from emu.timing.execute import (
     execute,
+    first_step,
     load,
     lock_start,
     sources_ready,
@@ -37,6 +38,7 @@ from emu.timing.layout import (
     F_STACK,
     F_STORE_BARRIER,
     F_STORE_DATA_ONLY,
+    F_TWO_STEPS,
     F_USES_STACK,
     F_ZERO,
     NEVER_READ,
@@ -45,6 +47,7 @@ from emu.timing.layout import (
     P_FUSES_NOPS,
     P_ISSUE_DELAY,
     P_LOAD_AFTER_LOCK,
+    P_LOCK_MOVED,
     P_MISPREDICT,
     P_MISPREDICT_RETURN,
     P_SERIALISE,
@@ -72,6 +75,7 @@ from emu.timing.layout import (
     T_INSTRUCTIONS,
     T_LOAD_BARRIER,
     T_LOADS_DONE,
+    T_LOCK_ADDRESS,
     T_LOCK_DONE,
     T_MISPREDICTS,
     T_NOP_OPEN,
@@ -108,20 +112,30 @@ def is_taken(kind: int, following: int, next_pc: int) -> bool:
 
 
 @merged_jit
-def slots_taken(cpu: Words, slots: int, flags: int, fused: bool) -> int:
-    """Return the dispatch slots that an instruction takes: none if it shares that of the one before."""
+def slots_taken(cpu: Words, slots: int, flags: int, kind: int, fused: bool) -> int:
+    """Return the dispatch slots that an instruction takes: none if it shares that of the one before.
+
+    A NOP does behind another NOP, on some CPUs behind any one instruction but a branch.
+    """
     if flags & F_NOP and cpu[P_FUSES_NOPS]:
         slots = 0 if cpu[T_NOP_OPEN] else slots
         cpu[T_NOP_OPEN] = 1 - cpu[T_NOP_OPEN]
     else:
-        cpu[T_NOP_OPEN] = 0
+        cpu[T_NOP_OPEN] = 1 if cpu[P_FUSES_NOPS] > 1 and not kind else 0
     return 0 if fused else slots
 
 
 @jit
-def end_lock(cpu: Words, rows: Rows, at: int, start: int, complete: int) -> int:
-    """Keep what is behind a locked operation from starting before it; return when that is complete."""
-    complete = max(complete, start + rows[at + R_LOCK])
+def end_lock(cpu: Words, rows: Rows, at: int, address: int, start: int, complete: int) -> int:
+    """Keep what is behind a locked operation from starting before it; return when that is complete.
+
+    One at another address than the last takes at least a time of its own.
+    """
+    least = rows[at + R_LOCK]
+    if address != cpu[T_LOCK_ADDRESS]:
+        least = max(least, cpu[P_LOCK_MOVED])
+        cpu[T_LOCK_ADDRESS] = address
+    complete = max(complete, start + least)
     cpu[T_LOCK_DONE] = complete
     cpu[T_LOAD_BARRIER] = max(cpu[T_LOAD_BARRIER], start + cpu[P_LOAD_AFTER_LOCK])
     return complete
@@ -185,10 +199,10 @@ def step(
         size = max(rows[at + R_LOAD_SIZE], rows[at + R_STORE_SIZE])
         return repeat(cpu, shared, loaded, stored, size, next_pc == pc)
     fused = flags & F_FUSES != 0 and cpu[T_HEAD_END] == pc and cpu[P_FUSES_BRANCHES] != 0
-    slots = slots_taken(cpu, rows[at + R_SLOTS], flags, fused)
+    slots = slots_taken(cpu, rows[at + R_SLOTS], flags, kind, fused)
     fetched = fetch(cpu, shared, pc, rows[at + R_LENGTH], slots, flags & F_MICROCODED != 0)
     cpu[V_FETCH] = fetched
-    entered = dispatch(cpu, fetched, slots, loads, stores)
+    entered = dispatch(cpu, fetched, slots, loads, stores or flags & F_STORE_BARRIER)
     earliest = entered + cpu[P_ISSUE_DELAY]
 
     if flags & F_STACK:
@@ -201,6 +215,10 @@ def step(
     ready, wait, locked_from = earliest, _NOTHING, 0
     if sources > ready and flags & F_ZERO == 0:
         ready, wait = sources, _SOURCE
+    if flags & F_TWO_STEPS:
+        added = first_step(cpu, rows, at, earliest)
+        if added > ready:
+            ready, wait = added, _SOURCE
     if flags & F_LOCK:
         locked_from = lock_start(cpu, rows, at, earliest)
         ready, wait = max(ready, locked_from), _LOCK
@@ -212,7 +230,7 @@ def step(
     if issue > ready and not fused:
         wait = _PORT
     if flags & F_LOCK:
-        complete = end_lock(cpu, rows, at, locked_from, complete)
+        complete = end_lock(cpu, rows, at, loaded, locked_from, complete)
     if stores and flags & F_STORE_DATA_ONLY and cpu[T_CPUS] > 1 and rows[at + R_DEST0] != NEVER_READ:
         owning = reach(cpu, shared, stored, True)  # a store-exclusive: it tells whether the line was kept
         if owning:

@@ -14,6 +14,7 @@ from emu.timing.layout import (
     F_RENAMES,
     F_RMW,
     F_STORE_DATA_ONLY,
+    F_TWO_STEPS,
     F_USES_STACK,
     F_VECTOR,
     F_ZERO,
@@ -132,16 +133,24 @@ def _ordinary(name: str, entry: Entry, insn: Detailed, *, locked: bool) -> Role:
         flags = _memory_flags(flags, facts, access, operands, locked or name == "xchg")
         if "a" in access:
             sources += address_registers(memory)
+        if facts.cost == "lea_complex" and operands[0].size > 2 and memory.base != memory.index:
+            flags |= F_TWO_STEPS  # base and displacement, then the index
+            sources = [REGISTERS[memory.index]]
+            facts = facts.but(load_address=(REGISTERS[memory.base],))
+        if _merges_load(name, operands):
+            flags &= ~F_RENAMES
+            facts = facts.but(cost="alu")
     elif name in ("mov", "movabs") and (operands[0].size < 4 or operands[1].kind != "register"):
         flags &= ~F_MOVE
-        facts = facts.but(cost="alu")  # an immediate, or a part of a register that is merged
+        wide = name == "movabs"
+        facts = facts.but(cost="mov_wide" if wide else "alu")  # an immediate, or a part that is merged
     elif flags & F_MOVE and operands[-1].register not in REGISTERS:
         flags &= ~F_MOVE
     unique = tuple(dict.fromkeys(sources))
     assert len(unique) <= 6, f"{name} reads {len(unique)} registers"
     return facts.but(
         flags=flags, sources=unique, dests=tuple(dict.fromkeys(dests)),
-        extended=(entry.extended and memory is not None) or _merges_load(name, operands),
+        extended=entry.extended and memory is not None,
     )  # fmt: skip
 
 
@@ -203,7 +212,8 @@ def _cost(name: str, entry: Entry, operands: tuple[Operand, ...]) -> str:
     match entry.cost:
         case "lea" if memory is not None:
             terms = bool(memory.base) + bool(memory.index) + bool(memory.displacement)
-            return "lea_complex" if terms == 3 and memory.base != "rip" else "alu"
+            narrow = operands[0].size == 2 and bool(memory.index)
+            return "lea_complex" if narrow or (terms == 3 and memory.base != "rip") else "alu"
         case "rotate_carry":
             return "rotate_carry_1" if operands[1].immediate == 1 else "rotate_carry"
         case "div":
@@ -294,6 +304,8 @@ def _stack(name: str, entry: Entry, insn: Detailed) -> Role:
         facts = facts.but(load_address=address, load_size=width, loads=1)
         if name != "popfq":
             facts = facts.but(flags=facts.flags | F_RENAMES)
+        if name == "leave":
+            dests = [(RSP, 0), (REGISTERS["rbp"], -1)]  # the pointer takes an addition
     if name == "ret" and operand is not None:
         facts = facts.but(slots=1)
     return facts.but(sources=tuple(dict.fromkeys(sources)), dests=tuple(dests))

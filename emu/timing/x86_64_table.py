@@ -75,8 +75,10 @@ INTEGER = table({
     "cdqe": _system("alu", reads=("rax",), writes=("rax",)),
     "cwde": _system("alu", reads=("rax",), writes=("rax",)),
     "cbw": _system("alu", reads=("rax",), writes=("rax",)),
-    "cqo cdq cwd": _system("alu", reads=("rax",), writes=("rdx",)),
-    "clc stc": _system("flags", flags="w"),
+    "cqo cdq": _system("shift", reads=("rax",), writes=("rdx",)),
+    "cwd": _system("shift", reads=("rax", "rdx"), writes=("rdx",)),
+    "clc": _system("flags", flags="w"),
+    "stc": _system("alu", flags="w"),
     "cmc": _system("alu", flags="rw"),
     "cld": _system("cld"),
     "std": _system("std"),
@@ -84,10 +86,12 @@ INTEGER = table({
     "sahf": _system("alu", flags="w", reads=("rax",)),
     "mulx": Entry(access=("w", "w", "r"), cost="mulx", reads=("rdx",)),
     "div": Entry(
-        access=_R, cost="div", flags="w", reads=("rax", "rdx"), writes=("rax", "rdx"), detail=Detail.QUOTIENT_BITS
+        access=_R, cost="div", flags="w", reads=("rax", "rdx"), writes=("rdx",), late=(("rax", -1),),
+        detail=Detail.QUOTIENT_BITS
     ),
     "idiv": Entry(
-        access=_R, cost="div", flags="w", reads=("rax", "rdx"), writes=("rax", "rdx"), detail=Detail.QUOTIENT_BITS
+        access=_R, cost="div", flags="w", reads=("rax", "rdx"), writes=("rdx",), late=(("rax", -1),),
+        detail=Detail.QUOTIENT_BITS
     ),
     "imul": Entry(access=("rw", "r"), cost="imul", flags="w"),
     "mul": Entry(access=_R, cost="mul_wide", flags="w", reads=("rax",), writes=("rax",), late=(("rdx", 1),)),

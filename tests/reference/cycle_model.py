@@ -56,6 +56,7 @@ class PlainCpu:
     plain: dict[int, int] = field(default_factory=dict)
     mixed: dict[int, int] = field(default_factory=dict)
     targets: dict[int, tuple[int, int]] = field(default_factory=dict)
+    first: dict[int, int] = field(default_factory=dict)
     far: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     outcomes: list[int] = field(default_factory=list)
     btb: dict[int, int] = field(default_factory=dict)
@@ -69,10 +70,11 @@ class PlainCpu:
         )
         self.fetch = self.delivery = self.fetch_slots = self.window = self.shadow = 0
         self.line = NO
-        self.dispatch = self.slots = self.block = self.retire = self.retire_count = 0
+        self.dispatch = self.slots = self.stores_in = self.block = self.retire = self.retire_count = 0
         self.commit = self.commit_line = self.commit_count = self.commit_run = self.share = 0
         self.all_done = self.loads_done = self.barrier = self.lock_done = 0
-        self.history = self.path = 0
+        self.history = self.path = self.window_start = self.lock_address = self.predicted = 0
+        self.exited = False
         self.head = (NO, 0, 0, 0)
         self.nop_open = self.stack_moved = False
         self.port = 0
@@ -108,10 +110,14 @@ class PlainCpu:
     def open_window(self, target: int) -> None:
         self.window = target // 64 * 64 + self.p["late_window" if target % 64 >= 32 else "first_window"]
 
+    def fetch_later(self, cycle: int) -> None:
+        if cycle > self.fetch:
+            self.fetch = self.predicted = cycle
+
     def fetch_line(self, line: int) -> None:
         self.line = line
         if not self.l1i.touch(line):
-            self.fetch += self.beyond(line) + self.p["decode_miss"]
+            self.fetch_later(self.fetch + self.beyond(line) + self.p["decode_miss"])
 
     def fetched(self, pc: int, length: int, slots: int, microcoded: bool) -> int:
         behind = self.dispatch - self.p["fetch_ahead"]
@@ -124,8 +130,10 @@ class PlainCpu:
                     self.fetch_line(pc // 64)
             self.fetch_line(line)
         while pc + length > self.window:
-            self.fetch += 1
+            self.predicted += 1
+            self.fetch, self.shadow = max(self.fetch + 1, self.predicted), 1
             self.window += self.p["next_window"]
+            self.exited = False
         if self.fetch > self.delivery:
             self.delivery, self.fetch_slots = self.fetch, 0
         if microcoded:
@@ -151,11 +159,12 @@ class PlainCpu:
             self.history = (self.history * 2 + taken) % 4096
             right = self.predict_far(pc, taken, said) == taken
         elif kind in (Branch.INDIRECT, Branch.INDIRECT_CALL):
-            slot = (pc ^ self.path) % w.INDIRECTS
+            slot = (pc ^ self.path ^ self.path >> 10) % w.INDIRECTS
             right = self.targets.get(slot) == (pc, target)
             self.targets[slot] = pc, target
-        if taken and kind in (Branch.CONDITIONAL, Branch.JUMP):
-            self.path = (self.path << 2 ^ pc ^ pc >> 8) % (1 << 20)
+        if taken:
+            came = target ^ target >> 4 if kind == Branch.INDIRECT else 0
+            self.path = (self.path * 4 ^ (after - 1) // 4 % 4 ^ came) % (1 << 20)
         if kind in (Branch.CALL, Branch.INDIRECT_CALL) and taken:
             self.returns = [*self.returns, after][-self.p["return_stack"] :]
         elif kind == Branch.RETURN:
@@ -189,26 +198,46 @@ class PlainCpu:
         self.outcomes.append((pc * 2 + taken) * 0x9E3779B1 % (1 << 29))
         return said
 
+    def second_thought(self, kind: int, pc: int, after: int, target: int, right: bool) -> int:
+        """Return by how many cycles a first prediction is corrected."""
+        slot = (pc ^ self.window_start * 5) % w.FIRSTS
+        first = self.first.get(slot, 0)
+        if kind == Branch.CONDITIONAL:
+            self.first[slot] = min(first + 1, 2) if target != after else 0
+            if target == after:
+                self.exited = right and first == 2
+        elif not right:
+            self.first[slot] = target
+        elif first != target:
+            return self.p["other_target"]
+        return 0
+
     def follow(self, kind: int, pc: int, after: int, target: int, right: bool) -> None:
+        cost = 0
+        if kind in (Branch.CONDITIONAL, Branch.INDIRECT, Branch.INDIRECT_CALL):
+            cost = self.second_thought(kind, pc, after, target, right)
         if target == after and kind in (Branch.CONDITIONAL, Branch.CALL):
             return
-        shadow, self.shadow = self.shadow, 0
-        cost = self.p["taken"]
+        extra, cost = cost, self.p["taken"]
         if kind in (Branch.CALL, Branch.INDIRECT_CALL):
-            cost, self.shadow = self.p["call"], 1 if self.p["call_shadow"] else 0
+            cost, self.shadow = self.p["call"], self.p["call_shadow"]
         elif kind == Branch.RETURN:
-            cost, self.shadow = self.p["return"], 2 if self.p["return_shadow"] else 0
+            cost, self.shadow = self.p["return"], self.p["return_shadow"]
         elif kind != Branch.INDIRECT:
-            if shadow == 1:
-                cost = 0
-            elif shadow == 2:
-                self.shadow = 1
-        self.fetch += cost
+            extra += self.p["loop_exit"] if self.exited else 0
+            if (target > pc or kind == Branch.JUMP) and self.p["return_shadow"]:
+                cost, self.shadow = 0 if self.shadow else cost, 1 - self.shadow
+        self.exited = False
+        self.predicted = max(self.predicted, self.dispatch - self.p["fetch_ahead"]) + self.p["taken"] + extra
+        self.fetch = max(self.fetch + cost + extra, self.predicted)
+        self.window_start = target
+        if self.p["taken_ends_delivery"]:
+            self.fetch_slots = self.p["fetch_width"]
         slot = (pc ^ pc >> 12) % w.BTB
         if self.btb.get(slot, 0) != pc:
             self.btb[slot] = pc
             if right and kind in (Branch.CALL, Branch.JUMP, Branch.CONDITIONAL):
-                self.fetch += self.p["btb_miss"]
+                self.fetch_later(self.fetch + self.p["btb_miss"])
         self.open_window(target)
         if target // 64 != self.line:
             self.fetch_line(target // 64)
@@ -224,9 +253,11 @@ class PlainCpu:
         place = len(self.loads_at) + 1 - p["load_queue"]
         cycle = max(cycle, self.loads_at[place - 1] if loads and place > 0 else 0)
         if cycle > self.dispatch:
-            self.slots = 0
-        if self.slots >= p["width"] and slots:
-            cycle, self.slots = cycle + 1, 0
+            self.slots = self.stores_in = 0
+        full = stores and p["store_width"] and self.stores_in >= p["store_width"]
+        if full or (slots and self.slots + (2 if slots > 1 and p["dispatches_pairs"] else 1) > p["width"]):
+            cycle, self.slots, self.stores_in = cycle + 1, 0, 0
+        self.stores_in += 1 if stores else 0
         self.dispatch, used = cycle, self.slots + slots
         while used > p["width"]:
             self.dispatch, used = self.dispatch + 1, used - p["width"]
@@ -245,7 +276,9 @@ class PlainCpu:
         return cycle
 
     # --- memory
-    def load(self, address: int, size: int, issue: int, earliest: int, extra: int, flags: int) -> int:
+    def load(
+        self, address: int, size: int, issue: int, earliest: int, extra: int, later: int, flags: int
+    ) -> int:
         p = self.p
         found: Store | None = None
         for granule in range(address // 8, (address + size - 1) // 8 + 1):
@@ -261,7 +294,8 @@ class PlainCpu:
             if address < found.address or address + size > found.address + found.size:
                 if flags & w.F_PAIR and not p["forward_pair"]:
                     return max(issue, found.commit) + p["load_latency"] + extra
-                return max(issue, found.ready, found.older) + p["forward_fail"]
+                retired = found.commit - p["commit_delay"] if p["forward_fail_retired"] else 0
+                return max(issue, found.ready, found.older, retired) + p["forward_fail"]
             if len(self.retired_at) - found.slot <= p["forward_near"]:
                 self.share += 1 << 12
             same = found.size == size or (p["forward_contained_renamed"] and size >= 4)
@@ -273,8 +307,14 @@ class PlainCpu:
                 and found.address == address
                 and p["forward_renamed"] >= 0
             ):
+                checked = max(issue, found.ready) + p["store_latency"] + p["forward"]
+                self.all_done = max(self.all_done, checked)
                 return max(earliest, found.ready) + p["forward_renamed"]
-            return max(issue, found.ready) + p["forward"] + extra
+            return max(issue, found.ready) + p["forward"] + extra + later
+        near = len(self.retired_at) - p["forward_near"]
+        alike = [s for key, s in self.stores.items() if (key - address // 8) % (w.STORES // 2) == 0]
+        if not found and any(s.slot >= near for s in alike):
+            self.share += 1 << 12
         beyond = self.reach(address)
         if address % 64 + size > 64:
             beyond = max(beyond + p["cross_line"], self.reach(address // 64 * 64 + 64))
@@ -282,7 +322,7 @@ class PlainCpu:
 
     def store(self, address: int, size: int, ready: int, retire: int, renames: bool, pairs: bool) -> None:
         p = self.p
-        beyond, line = self.reach(address), address // 64
+        beyond, line = self.reach(address), address >> p["commit_block_bits"]
         commit = max(self.commit, retire + p["commit_delay"])
         if commit == self.commit:
             limit = (
@@ -337,11 +377,14 @@ class PlainCpu:
         if flags & w.F_NOP and p["fuses_nops"]:
             slots, self.nop_open = (0 if self.nop_open else slots), not self.nop_open
         else:
-            self.nop_open = False
+            self.nop_open = p["fuses_nops"] > 1 and not kind
         fused = bool(flags & w.F_FUSES and self.head[0] == pc and p["fuses_branches"])
         slots = 0 if fused else slots
         entered = self.dispatched(
-            self.fetched(pc, row[w.R_LENGTH], slots, bool(flags & w.F_MICROCODED)), slots, loads, stores
+            self.fetched(pc, row[w.R_LENGTH], slots, bool(flags & w.F_MICROCODED)),
+            slots,
+            loads,
+            stores or flags & w.F_STORE_BARRIER,
         )
         earliest = entered + p["issue_delay"]
 
@@ -357,6 +400,8 @@ class PlainCpu:
         sources = latest(w.R_SOURCE0, 6)
         ready = earliest if flags & w.F_ZERO else max(earliest, sources)
         address_ready = latest(w.R_LOAD_ADDRESS0, 2)
+        if flags & w.F_TWO_STEPS:
+            ready = max(ready, self.take(row[w.R_PORTS], max(earliest, address_ready), 1) + 1)
         lock_start = 0
         if flags & w.F_LOCK:
             lock_start = max(earliest, self.lock_done, address_ready)
@@ -378,7 +423,9 @@ class PlainCpu:
             for _ in range(loads - 1):
                 issue = max(issue, self.take(ports, start, 1))
             extra = row[w.R_LOAD_EXTRA] + (p["vector_load_extra"] if flags & w.F_VECTOR else 0)
-            done = self.load(load, row[w.R_LOAD_SIZE], issue, earliest, extra, flags)
+            later = p["forward_operand"] if row[w.R_UOPS] and not flags & (w.F_RMW | w.F_STACK) else 0
+            size = row[w.R_LOAD_SIZE]
+            done = self.load(load, size, issue, earliest, extra, later, flags)
             self.loads_at.append(done)
             self.loads_done = max(self.loads_done, done)
             if flags & w.F_ACQUIRE:
@@ -389,7 +436,7 @@ class PlainCpu:
         if row[w.R_DETAIL] == Detail.QUOTIENT_BITS:
             bits = detail if detail >= 0 else p["div_bits_unknown"]
             more = max(bits - p["div_bits_free"], 0) // p["div_bits_per_cycle"]
-            latency, keep = latency + more, keep + more
+            latency, keep = latency + more, keep + max(more - p["div_overlap"], 0)
         if fused:
             self.busy[self.head[1]] = self.busy.get(self.head[1], 0) & ~self.head[2]
             issue = self.take(p["fused_ports"], self.head[3], 1)
@@ -407,7 +454,9 @@ class PlainCpu:
             complete = max(complete, self.take(p["branch_slots"], issue, 1) + 1)
         self.head = (after, issue, self.port, ready) if flags & w.F_FUSION_HEAD else (NO, 0, 0, 0)
         if flags & w.F_LOCK:
-            complete = max(complete, lock_start + row[w.R_LOCK])
+            moved = self.lock_address != load and p["lock_moved"]
+            complete = max(complete, lock_start + max(row[w.R_LOCK], moved))
+            self.lock_address = load
             self.lock_done = complete
             self.barrier = max(self.barrier, lock_start + p["load_after_lock"])
         for name, extra in zip(row[w.R_DEST0 : w.R_DEST0 + 4], row[w.R_EXTRA0 : w.R_EXTRA0 + 4], strict=True):
@@ -441,19 +490,21 @@ class PlainCpu:
         if flags & w.F_LOAD_BARRIER:
             self.barrier = max(self.barrier, self.loads_done)
         if flags & w.F_SERIAL:
-            self.fetch = max(self.fetch, max(self.all_done, finished) + p["serialise"])
+            self.fetch_later(max(self.all_done, finished) + p["serialise"])
         self.all_done = max(self.all_done, finished)
         clock = self.retires(finished, slots)
         if stores:
             pairs = bool(flags & w.F_RMW) or kind in (Branch.CALL, Branch.INDIRECT_CALL)
             self.store(store, row[w.R_STORE_SIZE], data, clock, not flags & w.F_KEEPS_STORE, pairs)
         if flags & w.F_STORE_BARRIER:
-            self.commit = max(self.commit, clock) + 1
+            odd = self.commit >= clock and self.commit_count == 1 and self.commit_run > 1
+            self.commit = max(self.commit, clock) + (0 if odd else 1)
             self.commit_line, self.commit_count, self.commit_run = NO, 1, 0
+            self.commits_at.append(self.commit)
         if kind:
             self.follow(kind, pc, after, target, right)
             if not right:
                 self.mispredicts += 1
                 penalty = p["mispredict_return" if kind == Branch.RETURN else "mispredict"]
-                self.fetch = max(self.fetch, complete + penalty)
+                self.fetch_later(complete + penalty)
         return clock

@@ -55,7 +55,7 @@ class TestRefusals:
             ),
             ("\nmispredict = { value = 14", "\nmispredict = { value = -1", "from 0 to"),
             ("\nmispredict = { value = 14", "\nmispredict = { value = 99999999999999999999", "from 0 to"),
-            ("fuses_nops = { value = 1", "fuses_nops = { value = true", "found True"),
+            ("fuses_branches = { value = 1", "fuses_branches = { value = true", "found True"),
             ("l1d_sets = { value = 64", "l1d_sets = { value = 1048576", "l1d_sets times l1d_ways"),
             ("rob = { value = 320", "rob = { valu = 320", "'rob': unknown valu"),
             ("nop = { ", "nop = { latency = true, ", "latency = True"),
