@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 import greenlet
@@ -197,6 +198,16 @@ class Installer:
             job.finish(job.body(), None)
         except Exception as error:  # handed to whoever asks for the job's result
             job.finish(None, error)
+
+    def abandon(self) -> None:
+        """Let go of the job under way: a greenlet that is never done keeps the whole machine in memory.
+
+        Does nothing in another thread than the job's, which can't switch to it.
+        """
+        with suppress(greenlet.error):
+            while self._running is not None and not self._running.dead:
+                self._running.throw()  # again if a ``finally`` of the job plays an operation
+            self._running = None
 
     # --- operations -----------------------------------------------------------------------------
 

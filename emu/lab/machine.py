@@ -420,8 +420,9 @@ class Machine:
         return run
 
     def close(self) -> None:
-        """Give files back; a recording that was not finished stays an incomplete one."""
+        """Give files and a job under way back; a recording that was not finished stays an incomplete one."""
         self.recording.close()
+        self.kernel.installer.abandon()
 
     def __enter__(self) -> Machine:
         return self

@@ -98,7 +98,7 @@ def run_turn(ctl: Words, cpu: Words) -> bool:
     cpu[CPU_BLOCK_START] = cpu[CPU_PC]
     cpu[CPU_BLOCK_END] = cpu[CPU_PC]
     cpu[CPU_ERROR] = call5(ctl[CTL_EMU_START], cpu[CPU_UC], cpu[CPU_PC], 0, 0, 0)
-    error = cpu[CPU_ERROR]
+    error = cpu[CPU_ERROR]  # an int64 here as there, so that `handle_trap` is compiled once
     cpu[CPU_PC] = read_register(ctl, cpu, ctl[CTL_REG_PC])
     if error != 0 or cpu[CPU_EXCEPTION] != 0:
         count_block(ctl, cpu, cpu[CPU_PC])

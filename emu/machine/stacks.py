@@ -43,7 +43,7 @@ from emu.machine.state import (
 SWITCHABLE = sys.platform == "linux" and platform.machine() == "x86_64"
 """Whether CPUs can have stacks on this host."""
 STACK_SIZE = 1 << 18
-"""Bytes of a CPU's stack; Unicorn also translates code on it. What is not touched takes no memory."""
+"""Bytes of a CPU's stack, without a guard page; some 10 KiB are used: Unicorn translates code on it, too."""
 _SAVED = 6
 """Registers that a switch keeps on the stack. Source: System V ABI AMD64, 3.2.1."""
 _SWITCH = """

@@ -132,13 +132,13 @@ CPU_PENDING_STORES = 36  # number of its stores that have not landed
 CPU_STORE_ROWS = 37  # host address, (PENDING_MAX, STORE_WORDS) int64
 CPU_VIEWS = 38  # host address, VIEW_WORDS int64 (Ordering.ARM64, or TSO on arm64)
 CPU_COHERENCE = 39  # host address, COHERENCE_SLOTS int64
+CPU_LATE_PC = 40  # instruction whose store landed in memory that had been freed meanwhile
 CPU_FORWARDS = 41  # host address, (COHERENCE_SLOTS, FORWARD_WORDS) int64
 CPU_STACK = 42  # host stack pointer of its own stack while it does not run, 0 = it has none; see `stacks`
 CPU_REENTER = 43  # 1: its registers or its text were changed while it had a turn under way in Unicorn
 CPU_LEFT = 44  # 1: it leaves Unicorn just to enter again
 CPU_ERROR = 45  # what uc_emu_start returned last
 CPU_ENTRIES = 46  # times it has been called on the CPU's own stack
-CPU_LATE_PC = 40  # instruction whose store landed in memory that had been freed meanwhile
 CPU_TIME = 50  # host address of its cycle model; 0 = timing is off
 CPU_ROWS_AT = (
     51  # host address, int32 per text byte: 1 + row of the instruction it fetches there, 0 = not known

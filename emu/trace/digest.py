@@ -35,11 +35,11 @@ class TraceDigest:
     def hex(self, meta: Meta) -> str:
         """Return the digest of the rows so far and of the parameters in ``meta``, 32 hex digits.
 
-        Of an image given as a path only the last part counts: the same run in another directory is
-        the same run.
+        Of an image or a CPU model given as a path only the last part counts: the same run in another folder
+        is the same run.
         """
         parameters = {key: value for key, value in meta.items() if key in PARAMETERS}
-        parameters["image"] = PurePath(meta["image"]).name
+        parameters["image"], parameters["timing"] = (PurePath(meta[key]).name for key in ("image", "timing"))
         whole = hashlib.blake2b(digest_size=DIGEST_BYTES)
         whole.update(json.dumps([SCHEMA_VERSION, parameters], sort_keys=True).encode())
         whole.update(self._calls.digest())

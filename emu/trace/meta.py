@@ -103,7 +103,7 @@ META_FIELDS: dict[str, MetaField] = {
     "cpus": MetaField(int, "number of CPUs"),
     "seed": MetaField(int, "seed of every choice left open"),
     "mode": MetaField(str, "`exact` or `fast`"),
-    "timing": MetaField(str, "cycle model, or `off`"),
+    "timing": MetaField(str, "cycle model or its file, or `off`"),
     "ordering": MetaField(str, "memory model: `sc`, `tso`, `arm64`"),
     "schedule": MetaField(str, "how the next CPU is picked"),
     "fetch": MetaField(str, "how long a CPU may execute outdated text"),

@@ -77,7 +77,18 @@ def _run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, 
 def test_timing_takes_a_file_with_a_cpu_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = _faster(tmp_path)
     mine, shipped = (_run(["--timing", timing], capsys) for timing in (str(model), "zen4"))
-    assert mine["cycles"] < shipped["cycles"]
+    # per instruction: how long a run goes on depends on when its patch happens to settle
+    assert mine["cycles"] / mine["instructions"] < 0.95 * shipped["cycles"] / shipped["instructions"]
+
+
+def test_where_the_file_lies_is_no_part_of_the_digest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digests = set()
+    for folder in (tmp_path / "here", tmp_path / "there"):
+        folder.mkdir()
+        digests.add(_run(["--timing", str(_faster(folder))], capsys)["digest"])
+    assert len(digests) == 1
 
 
 def test_a_scenario_names_a_file_with_a_cpu_model_beside_itself(
