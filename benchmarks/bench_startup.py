@@ -24,12 +24,13 @@ _CASES = {
 _PROGRAM = "from emu.cli.main import main; main()"
 
 
-def _seconds(arguments: list[str], cache: str) -> float:
+def _seconds(arguments: list[str], cache: str, bytecode: str) -> float:
     command = [sys.executable, "-c", _PROGRAM, *arguments]
     began = time.perf_counter()
     done = subprocess.run(
-        command, capture_output=True, text=True, env=environment(XDG_CACHE_HOME=cache), check=False
-    )
+        command, capture_output=True, text=True, check=False,
+        env=environment(XDG_CACHE_HOME=cache, PYTHONPYCACHEPREFIX=bytecode, PYTHONDONTWRITEBYTECODE=""),
+    )  # fmt: skip
     seconds = time.perf_counter() - began
     if done.returncode:
         raise SystemExit(f"klpemu {' '.join(arguments)} failed:\n{done.stderr}")
@@ -40,14 +41,15 @@ def measure(quick: bool) -> Result:
     """Time each case."""
     found: dict[str, list[float]] = {name: [] for name in _CASES}
     help_name, cached_name, first_name = _CASES
-    with tempfile.TemporaryDirectory() as cache:
-        _seconds(["run"], cache)
-        for _ in range(3 if quick else 7):
-            for name in (help_name, cached_name):
-                found[name].append(_seconds(_CASES[name][0], cache))
-    for _ in range(1 if quick else 3):
-        with tempfile.TemporaryDirectory() as empty:
-            found[first_name].append(_seconds(_CASES[first_name][0], empty))
+    with tempfile.TemporaryDirectory() as bytecode:
+        with tempfile.TemporaryDirectory() as cache:
+            _seconds(["run"], cache, bytecode)
+            for _ in range(3 if quick else 7):
+                for name in (help_name, cached_name):
+                    found[name].append(_seconds(_CASES[name][0], cache, bytecode))
+        for _ in range(1 if quick else 3):
+            with tempfile.TemporaryDirectory() as empty:
+                found[first_name].append(_seconds(_CASES[first_name][0], empty, bytecode))
     rows, targets = [], []
     for name, (_, limit) in _CASES.items():
         times = spread(found[name])

@@ -78,19 +78,21 @@ def command(
 
     Options replace what the scenario says; their defaults are for what it does not say.
     """
-    from emu.lab.explorer.incidents import refuse_to_run
-    from emu.lab.incidents import FIXED, fixed, load_named
+    from emu.lab.incidents import FIXED, PREFIX, fixed, load_named
 
     options = {
         "arch": arch, "cpus": cpus, "calls": calls, "seed": seed, "mode": mode, "schedule": schedule,
         "fetch": fetch, "ordering": ordering, "timing": timing, "flavour": flavour,
     }  # fmt: skip
-    refuse_to_run(scenario)
+    if scenario.startswith(PREFIX):
+        from emu.lab.explorer.incidents import refuse_to_run
+
+        refuse_to_run(scenario)
     loaded = load_named(scenario)
     if is_fixed and not scenario.endswith(f"/{FIXED}"):
         loaded = fixed(loaded)
     chosen = _stretched(loaded.with_options(options), loaded.calls)
-    _announce_compilation(in_order=chosen.on_its_port().memory_ordering == "sc")
+    _compile(chosen.on_its_port())
     from emu.lab.run import run_scenario
 
     with _progress(chosen.calls) as advance:
@@ -116,13 +118,21 @@ def _stretched(scenario: Scenario, calls: int) -> Scenario:
     return replace(scenario, steps=steps)
 
 
-def _announce_compilation(*, in_order: bool) -> None:
+def _compile(chosen: Scenario) -> None:
+    """Compile what a run needs and no run before it needed, and say so."""
     from emu.compiled import is_compiled
+    from emu.lab.scenario_values import OFF
 
     if not is_compiled():
         print("klpemu: compiling the engine, once after installation (about 10 s) ...", file=sys.stderr)
-    elif not in_order and not is_compiled("ordering_hooks."):
-        print("klpemu: compiling memory ordering, once after installation (about 10 s) ...", file=sys.stderr)
+        from emu.machine.first_compilation import compile_engine
+
+        compile_engine(exact=chosen.mode == "exact")
+    needed = ["ordering_hooks."] if chosen.memory_ordering != "sc" else []
+    if chosen.mode == "exact":
+        needed.append("hooks.on_instruction" if chosen.timing == OFF else "timed.on_timed_instruction")
+    if not all(map(is_compiled, needed)):
+        print("klpemu: compiling for this kind of run, once (10 to 20 s) ...", file=sys.stderr)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import types
 
-from emu.compiled import callback, inline_jit, merged_jit
+from emu.compiled import callback, inline_jit, late_callback, merged_jit
 from emu.machine.access import text_offset, write_register
 from emu.machine.landing import land
 from emu.machine.native import Words, call1, halves, octets, to_address, words
@@ -85,7 +85,7 @@ def count_block(ctl: Words, cpu: Words, end: int) -> None:
             order(ctl, cpu, _FENCES, first << 32 | last)
 
 
-@callback(BLOCK_HOOK)
+@late_callback(BLOCK_HOOK)
 def on_block(uc, address, size, user):  # type: ignore[no-untyped-def]
     """Fast mode: a translation block is about to run, so the one before has run to its end."""
     cpu = words(to_address(user), CPU_WORDS)
@@ -157,7 +157,7 @@ def pause(ctl: Words, cpu: Words, address: int, landed: bool) -> None:
     call1(ctl[CTL_EMU_STOP], cpu[CPU_UC])
 
 
-@callback(BLOCK_HOOK)
+@late_callback(BLOCK_HOOK)
 def on_instruction(uc, address, size, user):  # type: ignore[no-untyped-def]
     """Exact mode: an instruction is about to run, so the one before has completed."""
     cpu = words(to_address(user), CPU_WORDS)
@@ -182,7 +182,7 @@ def on_interrupt(uc, number, user):  # type: ignore[no-untyped-def]
     call1(ctl[CTL_EMU_STOP], cpu[CPU_UC])
 
 
-@callback(SYSCALL_HOOK)
+@late_callback(SYSCALL_HOOK)
 def on_syscall(uc, user):  # type: ignore[no-untyped-def]
     """The x86-64 SYSCALL instruction."""
     cpu = words(to_address(user), CPU_WORDS)

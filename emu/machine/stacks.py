@@ -71,6 +71,11 @@ A jump, not a RET, which the host would predict to go back to where the switch w
 """
 
 
+if SWITCHABLE:
+    # for code that is compiled against cached code with a switch in it, too: LLVM ends the process without
+    binding.initialize_native_asmparser()
+
+
 @nb.extending.intrinsic
 def _switch_stack(typing_context: Any, leave: Any, enter: Any, argument: Any) -> Any:
     """Call ``void switch(leave, enter, argument)``; call nothing on a host without one."""
@@ -78,7 +83,6 @@ def _switch_stack(typing_context: Any, leave: Any, enter: Any, argument: Any) ->
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         if not SWITCHABLE:
             return context.get_dummy_value()
-        binding.initialize_native_asmparser()
         word = ir.IntType(64)
         kind = ir.FunctionType(ir.VoidType(), [word] * 3)
         switch = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,3 +102,17 @@ def test_code_for_a_host_without_a_switch_has_none_in_it(monkeypatch: pytest.Mon
     compiled(np.zeros(s.CTL_WORDS, np.int64), np.zeros(s.CPU_WORDS, np.int64))
     (code,) = compiled.inspect_llvm().values()
     assert " asm " not in code
+
+
+@pytest.mark.slow
+def test_first_runs_compile_and_run(tmp_path: Path) -> None:
+    """What is compiled later meets a switch in cached code; without an assembler LLVM ends the process."""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    for mode, says in (("fast", "compiling the engine"), ("fast", ""), ("exact", "for this kind of run")):
+        run = f"from emu.cli.main import main; main(['run', '--calls', '500', '--mode', '{mode}'])"
+        done = subprocess.run(
+            [sys.executable, "-c", run], capture_output=True, text=True, check=False, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+        assert says in done.stderr
+        assert bool(done.stderr) == bool(says)
